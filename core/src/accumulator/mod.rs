@@ -1,0 +1,156 @@
+//! Records that wait, travel or await their answer: the arena, the batches, the partitions' queues.
+//!
+//! Every live batch is in its partition's queue, in the order of its records, and in the list of all
+//! batches by age. A third link puts it into its request while in flight, or into the list of its
+//! retry level while it backs off. Linger and delivery timeout are constant delays after a batch's
+//! creation, so the age list is in deadline order for both: a cursor marks the first batch that
+//! still lingers.
+//!
+//! [`State::settle`] is the one place that decides whether a partition has something to send. It is
+//! called after whatever may have changed the answer.
+
+pub(crate) mod append;
+pub(crate) mod arena;
+pub(crate) mod batch;
+mod done;
+mod expire;
+pub(crate) mod partition;
+mod ready;
+mod retry;
+mod split;
+pub(crate) mod table;
+
+use crate::list::{List, NIL};
+use crate::state::State;
+use crate::storage::RESERVED_BATCHES;
+
+use batch::{Batch, BatchState, ByAge, InState};
+use partition::ByUse;
+
+/// Retry levels: failures beyond share the last one.
+pub(crate) const RETRY_LEVELS: usize = 8;
+
+/// The queues over all batches, and what is due to be told.
+#[derive(Debug)]
+pub(crate) struct Accumulator {
+    pub(crate) free_batches: List<InState>,
+    pub(crate) free_batch_count: u32,
+    pub(crate) free_partitions: List<ByUse>,
+    /// Partitions without batches, least recently used first: their slots may be bound anew.
+    pub(crate) idle_partitions: List<ByUse>,
+    /// Live batches, oldest first.
+    pub(crate) by_age: List<ByAge>,
+    /// The first batch in `by_age` that still lingers.
+    pub(crate) lingering: u32,
+    /// Batches that back off, a list per retry level, each in deadline order.
+    pub(crate) backoffs: [List<InState>; RETRY_LEVELS],
+    /// Batches whose outcome is to be told.
+    pub(crate) done: List<ByAge>,
+    /// The batch last told, kept until the next poll for its error text.
+    pub(crate) told: u32,
+    pub(crate) next_batch_id: u32,
+    /// Batches without a told outcome, and those among them not done.
+    pub(crate) outstanding: u32,
+    pub(crate) live: u32,
+    /// Batches up to this one are being flushed; then `Event::Flushed` is due.
+    pub(crate) flush_up_to: Option<u32>,
+    /// `send` said `Full`: tell when there is room.
+    pub(crate) wants_room: bool,
+    pub(crate) writable_due: bool,
+}
+
+impl Accumulator {
+    pub(crate) const fn new() -> Self {
+        Self {
+            free_batches: List::new(),
+            free_batch_count: 0,
+            free_partitions: List::new(),
+            idle_partitions: List::new(),
+            by_age: List::new(),
+            lingering: NIL,
+            backoffs: [const { List::new() }; RETRY_LEVELS],
+            done: List::new(),
+            told: NIL,
+            next_batch_id: 0,
+            outstanding: 0,
+            live: 0,
+            flush_up_to: None,
+            wants_room: false,
+            writable_due: false,
+        }
+    }
+}
+
+impl State<'_> {
+    /// Puts every slot on its free list. Storage may have served another producer before.
+    pub(crate) fn init_accumulator(&mut self) {
+        for batch in 0..self.batches.len() {
+            *self.batches.at_mut(batch) = Batch::new();
+            self.accumulator.free_batches.push_back(&mut self.batches, batch);
+            self.accumulator.free_batch_count = self.accumulator.free_batch_count.wrapping_add(1);
+        }
+        for partition in 0..self.partitions.len() {
+            *self.partitions.at_mut(partition) = partition::Partition::new();
+            self.accumulator.free_partitions.push_back(&mut self.partitions, partition);
+        }
+    }
+
+    /// Takes a batch slot; splitting may take the reserved one.
+    pub(crate) fn take_batch(&mut self, for_split: bool) -> Option<u32> {
+        let kept = if for_split { 0 } else { RESERVED_BATCHES };
+        if self.accumulator.free_batch_count <= kept {
+            return None;
+        }
+        let batch = self.accumulator.free_batches.pop_front(&mut self.batches)?;
+        self.accumulator.free_batch_count = self.accumulator.free_batch_count.wrapping_sub(1);
+        *self.batches.at_mut(batch) = Batch::new();
+        Some(batch)
+    }
+
+    pub(crate) fn free_batch(&mut self, batch: u32) {
+        self.batches.at_mut(batch).state = BatchState::Free;
+        self.accumulator.free_batches.push_back(&mut self.batches, batch);
+        self.accumulator.free_batch_count = self.accumulator.free_batch_count.wrapping_add(1);
+        self.announce_room();
+    }
+
+    /// Books `blocks` more (or fewer) arena blocks on a partition and its leader.
+    pub(crate) fn book_blocks(&mut self, partition: u32, more: u32, fewer: u32) {
+        let partition = self.partitions.at_mut(partition);
+        partition.blocks = partition.blocks.wrapping_add(more).wrapping_sub(fewer);
+        let leader = partition.leader;
+        if leader != partition::NONE {
+            let broker = self.brokers.at_mut(leader.into());
+            broker.blocks = broker.blocks.wrapping_add(more).wrapping_sub(fewer);
+        }
+    }
+
+    /// Gives a batch's blocks back to the arena, all but the first `keep` (0 or 1).
+    pub(crate) fn free_blocks(&mut self, batch: u32, keep: u32) {
+        let (first, partition) = (self.batches.at(batch).first_block, self.batches.at(batch).partition);
+        if first == NIL {
+            return;
+        }
+        let freed = if keep == 0 {
+            self.batches.at_mut(batch).first_block = NIL;
+            self.arena.free_chain(first)
+        } else {
+            let rest = self.arena.next(first);
+            self.arena.set_next(first, NIL);
+            self.arena.free_chain(rest)
+        };
+        self.batches.at_mut(batch).blocks = keep;
+        self.book_blocks(partition, 0, freed);
+        self.announce_room();
+    }
+
+    /// After a `Full`, tells once that there is room again.
+    fn announce_room(&mut self) {
+        let room =
+            self.arena.free() > crate::storage::RESERVED_BLOCKS && self.accumulator.free_batch_count > RESERVED_BATCHES;
+        if self.accumulator.wants_room && room {
+            self.accumulator.wants_room = false;
+            self.accumulator.writable_due = true;
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Splitting a batch that the broker finds too large, in place.
+//!
+//! The first half stays where it is. The records of the second half move to a chain of their own,
+//! their offsets counted anew, and every block that was read to its end is free for writing: three
+//! spare blocks are enough, and those are the reserve. The base timestamp stays, so that timestamp
+//! deltas need not change (any base is legal); offset deltas only shrink.
+
+use crate::list::NIL;
+use crate::protocol::varint;
+use crate::record::encode::{self, Place, Put};
+use crate::state::State;
+use crate::storage::RESERVED_BLOCKS;
+
+use super::arena::Position;
+use super::batch::{BatchState, RECORDS_AT};
+
+/// A record's start, read back from the arena.
+struct Parsed {
+    timestamp_delta: i64,
+    /// Bytes after the offset delta: key, value, headers.
+    rest: u32,
+    /// The whole record's size.
+    size: u32,
+    rest_at: Position,
+}
+
+/// Where a batch is cut.
+struct Cut {
+    records: u32,
+    bytes: u32,
+    at: Position,
+    max_timestamp: i64,
+}
+
+impl State<'_> {
+    /// Splits a closed, uncompressed batch of at least two records in two. Both are ready to be sent
+    /// again, in order, under consecutive sequence numbers. `None` if the reserve is used up.
+    pub(crate) fn split(&mut self, batch: u32) -> Option<u32> {
+        if self.arena.free() < RESERVED_BLOCKS {
+            return None;
+        }
+        let cut = self.find_cut(batch);
+        let second = self.take_batch(true)?;
+        self.stats.batches_split = self.stats.batches_split.wrapping_add(1);
+        self.inherit(batch, second, &cut);
+        self.move_tail(batch, second, &cut);
+        let slot = self.batches.at(batch).partition;
+        let partition = self.partitions.at_mut(slot);
+        partition.queue.insert_after(&mut self.batches, batch, second);
+        partition.queued = partition.queued.wrapping_add(1);
+        let topic = self.topics.at_mut(partition.topic.into());
+        topic.batches = topic.batches.wrapping_add(1);
+        // Later batches of the topic need not run into the same limit.
+        topic.batch_limit = topic.batch_limit.min(self.batches.at(batch).wire_bytes());
+        self.accumulator.by_age.insert_after(&mut self.batches, batch, second);
+        self.accumulator.live = self.accumulator.live.wrapping_add(1);
+        self.accumulator.outstanding = self.accumulator.outstanding.wrapping_add(1);
+        Some(second)
+    }
+
+    /// The record boundary nearest behind the middle; both sides get at least one record.
+    fn find_cut(&self, batch: u32) -> Cut {
+        let batch = self.batches.at(batch);
+        let mut cut = Cut { records: 0, bytes: 0, at: batch.records_at(), max_timestamp: -1 };
+        while cut.records < batch.count.saturating_sub(1) && (cut.bytes < batch.record_bytes / 2 || cut.records == 0) {
+            let record = self.parse_record(cut.at);
+            cut.at = self.arena.advance(record.rest_at, record.rest);
+            cut.bytes = cut.bytes.saturating_add(record.size);
+            cut.records = cut.records.wrapping_add(1);
+            cut.max_timestamp = cut.max_timestamp.max(batch.base_timestamp.wrapping_add(record.timestamp_delta));
+        }
+        cut
+    }
+
+    /// Makes `second` the continuation of `first`, and `first` end at the cut.
+    fn inherit(&mut self, first: u32, second: u32, cut: &Cut) {
+        let parent = self.batches.at_mut(first);
+        parent.sealed = false;
+        parent.text_len = 0;
+        parent.split = true;
+        parent.state = BatchState::Retry;
+        let mut child = parent.clone();
+        child.first_block = NIL;
+        child.blocks = 0;
+        child.record_bytes = 0;
+        child.count = parent.count.wrapping_sub(cut.records);
+        child.first_index = parent.first_index.wrapping_add(cut.records);
+        child.base_sequence = crate::record::batch::sequence_after(parent.base_sequence, cut.records);
+        child.max_timestamp = -1;
+        child.in_queue = crate::list::Link::new();
+        child.by_age = crate::list::Link::new();
+        child.in_state = crate::list::Link::new();
+        parent.count = cut.records;
+        parent.record_bytes = cut.bytes;
+        parent.max_timestamp = cut.max_timestamp;
+        *self.batches.at_mut(second) = child;
+    }
+
+    /// Moves the records behind the cut to a new chain, freeing what was read.
+    fn move_tail(&mut self, first: u32, second: u32, cut: &Cut) {
+        let (records, base, slot) = {
+            let child = self.batches.at(second);
+            (child.count, child.base_timestamp, child.partition)
+        };
+        // The block of the cut is shared with the first half, unless the cut lies on its border.
+        let shared = if cut.at.at == 0 { NIL } else { cut.at.block };
+        let mut mover =
+            Mover { read: cut.at, shared, write: Position { block: NIL, at: 0 }, first: NIL, taken: 0, freed: 0 };
+        mover.begin(self);
+        let (mut bytes, mut max_timestamp) = (0u32, -1i64);
+        for index in 0..records {
+            let record = self.parse_record(mover.read);
+            let place = Place { timestamp_delta: record.timestamp_delta, offset_delta: index as i32 };
+            let (body, size) = encode::record_size(record.rest, place);
+            mover.pass(self, record.rest_at);
+            let mut prefix = PrefixBytes { bytes: [0; 32], len: 0 };
+            encode::write_record_prefix(&mut prefix, body, place);
+            mover.write(self, prefix.bytes.get(..prefix.len).unwrap_or(&[]));
+            mover.copy(self, record.rest);
+            bytes = bytes.saturating_add(size);
+            max_timestamp = max_timestamp.max(base.wrapping_add(record.timestamp_delta));
+        }
+        let freed = mover.finish(self, first, cut);
+        let child = self.batches.at_mut(second);
+        child.first_block = mover.first;
+        child.tail = mover.write;
+        child.blocks = mover.taken;
+        child.record_bytes = bytes;
+        child.max_timestamp = max_timestamp;
+        let parent = self.batches.at_mut(first);
+        parent.blocks = parent.blocks.wrapping_sub(freed);
+        self.book_blocks(slot, mover.taken, freed);
+    }
+
+    /// Reads a record's start at `at`.
+    fn parse_record(&self, at: Position) -> Parsed {
+        let mut start = [0u8; encode::PREFIX_MAX as usize];
+        let filled = self.arena.fold(at, encode::PREFIX_MAX, 0usize, |filled, slice| {
+            let end = filled.saturating_add(slice.len());
+            if let Some(to) = start.get_mut(filled..end) {
+                to.copy_from_slice(slice);
+            }
+            end
+        });
+        let start = start.get(..filled).unwrap_or(&[]);
+        let after = |used: usize| start.get(used..).unwrap_or(&[]);
+        // We wrote these bytes; zeros are for the compiler only.
+        let (body, body_len) = varint::decode_varint(start).unwrap_or((0, 1));
+        let timestamp_at = body_len.saturating_add(1);
+        let (timestamp_delta, timestamp_len) = varint::decode_varlong(after(timestamp_at)).unwrap_or((0, 1));
+        let offset_at = timestamp_at.saturating_add(timestamp_len);
+        let (_, offset_len) = varint::decode_varint(after(offset_at)).unwrap_or((0, 1));
+        let prefix = offset_at.saturating_add(offset_len) as u32;
+        let size = (body as u32).saturating_add(body_len as u32);
+        let rest_at = self.arena.advance(at, prefix);
+        Parsed { timestamp_delta, rest: size.saturating_sub(prefix), size, rest_at }
+    }
+
+    /// A batch stamped by uptime leaves while no wall clock is set: its records get no timestamp (−1),
+    /// which takes deltas of zero. The records only shrink, so they are written over themselves.
+    pub(crate) fn erase_timestamps(&mut self, index: u32) {
+        let batch = self.batches.at(index);
+        let (count, mut read) = (batch.count, batch.records_at());
+        let (mut write, mut bytes) = (read, 0u32);
+        for offset_delta in 0..count {
+            let record = self.parse_record(read);
+            let place = Place { timestamp_delta: 0, offset_delta: offset_delta as i32 };
+            let (body, size) = encode::record_size(record.rest, place);
+            let mut prefix = PrefixBytes { bytes: [0; 32], len: 0 };
+            encode::write_record_prefix(&mut prefix, body, place);
+            let mut out = self.arena.writer(write);
+            out.put(prefix.bytes.get(..prefix.len).unwrap_or(&[]));
+            write = out.position();
+            read = record.rest_at;
+            let mut rest = record.rest;
+            while rest > 0 {
+                let (chunk, len) = self.read_chunk(&mut read, rest);
+                let mut out = self.arena.writer(write);
+                out.put(chunk.get(..len as usize).unwrap_or(&[]));
+                write = out.position();
+                rest = rest.saturating_sub(len.max(1));
+            }
+            bytes = bytes.saturating_add(size);
+        }
+        let batch = self.batches.at_mut(index);
+        batch.record_bytes = bytes;
+        batch.tail = write;
+        batch.base_timestamp = -1;
+        batch.max_timestamp = -1;
+    }
+
+    /// Up to 64 bytes at `read`, which moves on.
+    fn read_chunk(&self, read: &mut Position, len: u32) -> ([u8; 64], u32) {
+        let mut chunk = [0; 64];
+        let slice = self.arena.slice(*read, len.min(64));
+        let taken = slice.len();
+        if let Some(to) = chunk.get_mut(..taken) {
+            to.copy_from_slice(slice);
+        }
+        *read = self.arena.advance(*read, taken as u32);
+        (chunk, taken as u32)
+    }
+}
+
+struct PrefixBytes {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Put for PrefixBytes {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(to) = self.bytes.get_mut(self.len..end) {
+            to.copy_from_slice(bytes);
+            self.len = end;
+        }
+    }
+}
+
+/// Copies from one chain to another that grows, freeing blocks that were read to their end.
+struct Mover {
+    read: Position,
+    /// Belongs to the first half too: never freed.
+    shared: u32,
+    write: Position,
+    first: u32,
+    taken: u32,
+    freed: u32,
+}
+
+impl Mover {
+    fn begin(&mut self, state: &mut State<'_>) {
+        self.extend(state);
+        self.first = self.write.block;
+        self.write.at = RECORDS_AT;
+    }
+
+    fn extend(&mut self, state: &mut State<'_>) {
+        let Some(block) = state.arena.take() else {
+            debug_assert!(false, "the reserve is large enough for a split");
+            return;
+        };
+        if self.write.block != NIL {
+            state.arena.set_next(self.write.block, block);
+        }
+        self.write = Position { block, at: 0 };
+        self.taken = self.taken.wrapping_add(1);
+    }
+
+    fn write(&mut self, state: &mut State<'_>, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.write.at >= state.arena.block_size() {
+                self.extend(state);
+            }
+            let room = state.arena.block_size().saturating_sub(self.write.at) as usize;
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+            let mut out = state.arena.writer(self.write);
+            out.put(now);
+            self.write = out.position();
+            bytes = later;
+            if now.is_empty() {
+                return; // no block could be had
+            }
+        }
+    }
+
+    /// Reading goes on at `position`: the blocks before it are read to their end and free, unless the
+    /// first half shares them.
+    fn pass(&mut self, state: &mut State<'_>, position: Position) {
+        while self.read.block != position.block {
+            let before = self.read.block;
+            self.read.block = state.arena.next(before);
+            if before != self.shared {
+                state.arena.set_next(before, NIL);
+                self.freed = self.freed.wrapping_add(state.arena.free_chain(before));
+            }
+        }
+        self.read = position;
+    }
+
+    fn copy(&mut self, state: &mut State<'_>, mut len: u32) {
+        while len > 0 {
+            let mut read = self.read;
+            let (chunk, taken) = state.read_chunk(&mut read, len);
+            if taken == 0 {
+                return;
+            }
+            self.pass(state, read);
+            self.write(state, chunk.get(..taken as usize).unwrap_or(&[]));
+            len = len.saturating_sub(taken);
+        }
+    }
+
+    /// Frees the block that was read last and cuts the first half's chain; says how many blocks the
+    /// first half lost.
+    fn finish(&mut self, state: &mut State<'_>, first: u32, cut: &Cut) -> u32 {
+        if self.read.block != self.shared {
+            self.freed = self.freed.wrapping_add(state.arena.free_chain(self.read.block));
+        } else {
+            let behind = state.arena.next(self.shared);
+            self.freed = self.freed.wrapping_add(state.arena.free_chain(behind));
+        }
+        let last = if self.shared == NIL { state.last_block_before(first, cut.bytes) } else { self.shared };
+        state.arena.set_next(last, NIL);
+        state.batches.at_mut(first).tail =
+            if self.shared == NIL { Position { block: last, at: state.arena.block_size() } } else { cut.at };
+        self.freed
+    }
+}
+
+impl State<'_> {
+    /// The block that holds the last of a batch's first `bytes` record bytes.
+    fn last_block_before(&self, batch: u32, bytes: u32) -> u32 {
+        self.arena.advance(self.batches.at(batch).records_at(), bytes.saturating_sub(1)).block
+    }
+}

@@ -1,0 +1,61 @@
+//! `bootstrap.servers`: the way in, and the way back when every known broker is out of reach
+//! (KIP-899, KIP-1102).
+
+use crate::accumulator::partition::NONE;
+use crate::config::MetadataRecoveryStrategy;
+use crate::state::State;
+
+use super::broker::Backoff;
+
+/// The list is tried in turn; a round that failed whole backs off.
+#[derive(Clone, Debug)]
+pub(crate) struct Bootstrap {
+    /// Entries in the list.
+    pub(crate) servers: u16,
+    /// The next one to try.
+    pub(crate) next: u16,
+    /// Failed attempts in this round.
+    pub(crate) tried: u16,
+    pub(crate) backoff: Backoff,
+    /// The connection to one of them, or [`NONE`].
+    pub(crate) connection: u16,
+}
+
+impl Bootstrap {
+    pub(crate) const fn new(servers: u16) -> Self {
+        Self { servers, next: 0, tried: 0, backoff: Backoff::new(), connection: NONE }
+    }
+}
+
+impl State<'_> {
+    /// Host and port of an entry.
+    pub(crate) fn bootstrap_server(&self, index: u16) -> Option<(&str, u16)> {
+        self.config.bootstrap().nth(index.into())?.ok()
+    }
+
+    /// Starts over from the bootstrap servers: every connection closes, its requests fail as by a
+    /// disconnect (KAFKA-18085), and brokers are forgotten. Topics, queues and sequences stay.
+    pub(crate) fn rebootstrap(&mut self) {
+        self.stats.rebootstraps = self.stats.rebootstraps.wrapping_add(1);
+        for connection in 0..self.connections.len() {
+            self.disconnect(connection as u16);
+        }
+        for slot in 0..self.partitions.len() {
+            if self.partitions.at(slot).in_use {
+                self.set_leader(slot, NONE, -1);
+                self.partitions.at_mut(slot).leader_epoch = -1;
+            }
+        }
+        for broker in 0..self.brokers.len() {
+            if self.brokers.at(broker).in_use {
+                self.remove_broker(broker as u16);
+            }
+        }
+        self.cluster.refresh.outage_since = None;
+        self.refresh_metadata(true);
+    }
+
+    pub(crate) fn may_rebootstrap(&self) -> bool {
+        self.config.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap && self.cluster.brokers > 0
+    }
+}

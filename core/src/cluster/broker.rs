@@ -1,0 +1,88 @@
+//! The slot of one broker. Its host lives in the storage's text.
+
+use core::net::IpAddr;
+
+use crate::Instant;
+use crate::accumulator::partition::{ByUse, NONE};
+use crate::list::List;
+
+/// One broker, as metadata named it.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Broker {
+    pub(crate) in_use: bool,
+    /// Named by the metadata response being read.
+    pub(crate) seen: bool,
+    /// Has something to send but no connection slot was free.
+    pub(crate) waits_for_slot: bool,
+    pub(crate) host_len: u8,
+    pub(crate) id: i32,
+    pub(crate) port: u16,
+    /// Its connection slot, or [`NONE`].
+    pub(crate) connection: u16,
+    /// Partitions it leads that have something to send, in turn.
+    pub(crate) ready: List<ByUse>,
+    /// Partition slots it leads.
+    pub(crate) leads: u32,
+    /// Arena blocks that the batches of its partitions hold.
+    pub(crate) blocks: u32,
+    pub(crate) backoff: Backoff,
+    /// Since when it has had data that it could not take (KIP-794's availability).
+    pub(crate) stalled_since: Instant,
+}
+
+const _: () = assert!(size_of::<Broker>() <= 112);
+
+/// Attempts to connect, their backoff, and which of the host's addresses comes next.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    /// Consecutive failures; reset only when a connection becomes ready (KAFKA-13879).
+    pub(crate) failures: u8,
+    /// Consecutive failures to set a connection up: they lengthen its timeout.
+    pub(crate) setup_failures: u8,
+    /// Which address to try: moves on with each failure.
+    pub(crate) rotation: u8,
+    /// No attempt before this.
+    pub(crate) until: Instant,
+    pub(crate) last_attempt: Instant,
+    /// The address of the established connection that was lost: try another one first (KAFKA-15817).
+    pub(crate) lost: Option<IpAddr>,
+}
+
+impl Backoff {
+    pub(crate) const fn new() -> Self {
+        Self {
+            failures: 0,
+            setup_failures: 0,
+            rotation: 0,
+            until: Instant::ZERO,
+            last_attempt: Instant::ZERO,
+            lost: None,
+        }
+    }
+}
+
+impl Broker {
+    pub(crate) const fn new() -> Self {
+        Self {
+            in_use: false,
+            seen: false,
+            waits_for_slot: false,
+            host_len: 0,
+            id: -1,
+            port: 0,
+            connection: NONE,
+            ready: List::new(),
+            leads: 0,
+            blocks: 0,
+            backoff: Backoff::new(),
+            stalled_since: Instant::NEVER,
+        }
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self::new()
+    }
+}

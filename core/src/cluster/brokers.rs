@@ -1,0 +1,171 @@
+//! The broker table: who there is, where, and which partitions they lead.
+
+use crate::accumulator::partition::NONE;
+use crate::connection::slot::{ConnectionState, Peer};
+use crate::error::Problem;
+use crate::list::NIL;
+use crate::state::State;
+
+use super::broker::{Backoff, Broker};
+
+impl State<'_> {
+    /// The slot of a broker, or [`NONE`].
+    pub(crate) fn find_broker(&self, id: i32) -> u16 {
+        self.brokers.iter().find(|(_, broker)| broker.in_use && broker.id == id).map_or(NONE, |(slot, _)| slot as u16)
+    }
+
+    /// A response names a broker: its slot, taken now if there is a spare one. Without one its host is
+    /// passed over; whoever needs it as a leader finds none.
+    pub(crate) fn begin_broker(&mut self, id: i32) -> u16 {
+        let found = self.find_broker(id);
+        if found != NONE {
+            self.brokers.at_mut(found.into()).seen = true;
+            return found;
+        }
+        let Some(slot) = self.brokers.iter().find(|(_, broker)| !broker.in_use).map(|(slot, _)| slot) else {
+            return NONE;
+        };
+        *self.brokers.at_mut(slot) = Broker { in_use: true, seen: true, id, ..Broker::new() };
+        self.cluster.brokers = self.cluster.brokers.wrapping_add(1);
+        slot as u16
+    }
+
+    /// Its host follows, `len` bytes of it.
+    pub(crate) fn begin_host(&mut self, slot: u16, len: u32) {
+        let reading = &mut self.cluster.reading;
+        reading.host_at = 0;
+        reading.host_changed = false;
+        if slot == NONE {
+            return;
+        }
+        if len as usize > self.hosts.stride() || len > u8::MAX.into() || len == 0 {
+            self.problems.report(Problem::HostTooLong);
+            self.brokers.at_mut(slot.into()).host_len = 0;
+            return;
+        }
+        let broker = self.brokers.at_mut(slot.into());
+        reading.host_changed = u32::from(broker.host_len) != len;
+        broker.host_len = len as u8;
+    }
+
+    pub(crate) fn take_host(&mut self, slot: u16, chunk: &[u8]) {
+        if slot == NONE {
+            return;
+        }
+        let reading = &mut self.cluster.reading;
+        let room = self.hosts.get_mut(slot.into()).get_mut(reading.host_at..).unwrap_or(&mut []);
+        for (to, from) in room.iter_mut().zip(chunk) {
+            reading.host_changed |= *to != *from;
+            *to = *from;
+        }
+        reading.host_at = reading.host_at.saturating_add(chunk.len());
+    }
+
+    /// All of the broker was read. One that moved is connected anew, without backoff (KAFKA-7890).
+    pub(crate) fn end_broker(&mut self, slot: u16, port: u16) {
+        if slot == NONE {
+            return;
+        }
+        let changed = self.cluster.reading.host_changed;
+        let broker = self.brokers.at_mut(slot.into());
+        let moved = changed || broker.port != port;
+        broker.port = port;
+        if !moved {
+            return;
+        }
+        broker.backoff = Backoff::new();
+        let (id, connection) = (broker.id, broker.connection);
+        if connection != NONE {
+            self.retire(connection);
+        }
+        self.adopt_bootstrap(slot);
+        self.adopt_partitions(slot, id);
+        self.kick_broker(slot);
+    }
+
+    /// Partitions that wait for a leader that had no slot.
+    fn adopt_partitions(&mut self, slot: u16, id: i32) {
+        for partition in 0..self.partitions.len() {
+            let waits = self.partitions.at(partition);
+            if waits.in_use && waits.leader == NONE && waits.leader_id == id {
+                self.set_leader(partition, slot, id);
+            }
+        }
+    }
+
+    /// A bootstrap connection to the address that metadata names for this broker becomes the broker's.
+    fn adopt_bootstrap(&mut self, slot: u16) {
+        let connection = self.cluster.bootstrap.connection;
+        if connection == NONE || self.brokers.at(slot.into()).connection != NONE {
+            return;
+        }
+        let Peer::Bootstrap(index) = self.connections.at(connection.into()).peer else { return };
+        let Some((host, port)) = self.bootstrap_server(index) else { return };
+        if host.as_bytes() != self.host_bytes(slot) || port != self.brokers.at(slot.into()).port {
+            return;
+        }
+        self.connections.at_mut(connection.into()).peer = Peer::Broker(slot);
+        self.cluster.bootstrap.connection = NONE;
+        let ready = self.connections.at(connection.into()).state == ConnectionState::Ready;
+        let broker = self.brokers.at_mut(slot.into());
+        broker.connection = connection;
+        if ready {
+            broker.backoff = Backoff::new();
+        }
+    }
+
+    fn host_bytes(&self, slot: u16) -> &[u8] {
+        let len = usize::from(self.brokers.at(slot.into()).host_len);
+        self.hosts.get(slot.into()).get(..len).unwrap_or(&[])
+    }
+
+    pub(crate) fn broker_host(&self, slot: u16) -> &str {
+        core::str::from_utf8(self.host_bytes(slot)).unwrap_or("")
+    }
+
+    /// Lets a broker go that leads nothing of ours.
+    pub(crate) fn remove_broker(&mut self, slot: u16) {
+        let connection = self.brokers.at(slot.into()).connection;
+        if connection != NONE {
+            self.disconnect(connection);
+        }
+        if self.brokers.at(slot.into()).waits_for_slot {
+            self.cluster.waiting = self.cluster.waiting.wrapping_sub(1);
+        }
+        self.clear_broker_timer(slot);
+        *self.brokers.at_mut(slot.into()) = Broker::new();
+        self.cluster.brokers = self.cluster.brokers.wrapping_sub(1);
+    }
+
+    /// A leader from metadata. `epochs` says whether they can be relied on (Metadata v9, KAFKA-9840).
+    /// Returns whether it was news.
+    pub(crate) fn learn_leader(&mut self, slot: u32, leader_id: i32, epoch: i32, epochs: bool) -> bool {
+        let partition = self.partitions.at(slot);
+        let (old_id, old_epoch) = (partition.leader_id, partition.leader_epoch);
+        if epochs && epoch >= 0 && old_epoch >= 0 && epoch < old_epoch {
+            return false; // an answer from a broker that lags behind
+        }
+        let new_epoch = if epochs { epoch } else { -1 };
+        self.partitions.at_mut(slot).leader_epoch = new_epoch;
+        let leader = if leader_id < 0 { NONE } else { self.find_broker(leader_id) };
+        let missing = leader_id >= 0 && leader == NONE;
+        self.cluster.reading.dropped_leader |= missing;
+        self.set_leader(slot, leader, leader_id);
+        if new_epoch > old_epoch || leader_id != old_id {
+            self.end_backoffs_of(slot);
+        }
+        new_epoch > old_epoch || leader_id != old_id
+    }
+
+    /// KIP-951: a refusal named the new leader.
+    pub(crate) fn hint_leader(&mut self, topic: u16, index: i32, leader_id: i32, epoch: i32) {
+        let slot = self.find_partition(topic, index);
+        if slot == NIL || epoch <= self.partitions.at(slot).leader_epoch {
+            return;
+        }
+        self.partitions.at_mut(slot).leader_epoch = epoch;
+        let leader = self.find_broker(leader_id);
+        self.set_leader(slot, leader, leader_id);
+        self.end_backoffs_of(slot);
+    }
+}

@@ -1,0 +1,282 @@
+//! The Metadata response, as it streams by, and what it changes (PRODUCER g.2).
+
+use crate::accumulator::partition::NONE;
+use crate::error::{ErrorCode, Problem};
+use crate::list::NIL;
+use crate::protocol::NO_UUID;
+use crate::protocol::decode::Sink;
+use crate::protocol::metadata::field;
+use crate::state::State;
+
+use super::topic::{FNV_START, fnv1a};
+
+/// The first version whose leader epochs can be relied on (KAFKA-9840: brokers before 2.4 may report
+/// stale ones).
+const RELIABLE_EPOCHS: i16 = 9;
+
+/// What is known so far of the response being read. There is at most one at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct MetadataResponse {
+    version: i16,
+    broker: u16,
+    brokers: u32,
+    /// Bytes of the host taken so far, and whether they differ from what was known.
+    pub(crate) host_at: usize,
+    pub(crate) host_changed: bool,
+    /// A leader of ours found no broker slot.
+    pub(crate) dropped_leader: bool,
+    topic: u16,
+    topic_error: ErrorCode,
+    name_hash: u64,
+    name_len: u32,
+    id: [u8; 16],
+    partition_error: ErrorCode,
+    index: i32,
+    leader_id: i32,
+    leader_epoch: i32,
+    /// Something was learned: the brake on repeated requests is off (KIP-580).
+    progress: bool,
+    /// A topic or partition is not well yet: ask again.
+    unwell: bool,
+    error: ErrorCode,
+    pub(crate) throttle_ms: u32,
+}
+
+impl MetadataResponse {
+    pub(crate) const fn new() -> Self {
+        Self {
+            version: 0,
+            broker: NONE,
+            brokers: 0,
+            host_at: 0,
+            host_changed: false,
+            dropped_leader: false,
+            topic: NONE,
+            topic_error: ErrorCode::NONE,
+            name_hash: FNV_START,
+            name_len: 0,
+            id: NO_UUID,
+            partition_error: ErrorCode::NONE,
+            index: -1,
+            leader_id: -1,
+            leader_epoch: -1,
+            progress: false,
+            unwell: false,
+            error: ErrorCode::NONE,
+            throttle_ms: 0,
+        }
+    }
+}
+
+/// What a response amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetadataOutcome {
+    /// Applied. `progress`: something was news; `again`: something is still missing.
+    Applied { progress: bool, again: bool },
+    /// No brokers in it: a broker that is still starting. Counts as a failure.
+    Empty,
+    /// REBOOTSTRAP_REQUIRED (KIP-1102).
+    Rebootstrap,
+}
+
+impl State<'_> {
+    pub(crate) fn begin_metadata(&mut self, version: i16) {
+        self.cluster.reading = MetadataResponse { version, ..MetadataResponse::new() };
+        for broker in 0..self.brokers.len() {
+            self.brokers.at_mut(broker).seen = false;
+        }
+    }
+
+    /// The response is complete.
+    pub(crate) fn end_metadata(&mut self) -> MetadataOutcome {
+        let reading = &self.cluster.reading;
+        if reading.error == ErrorCode::REBOOTSTRAP_REQUIRED {
+            return MetadataOutcome::Rebootstrap;
+        }
+        if reading.brokers == 0 {
+            return MetadataOutcome::Empty;
+        }
+        let (progress, unwell, dropped) = (reading.progress, reading.unwell, reading.dropped_leader);
+        let made_room = self.remove_unseen_brokers(dropped);
+        if dropped && !made_room {
+            self.problems.report(Problem::TooManyBrokers);
+        }
+        for topic in 0..self.topics.len() {
+            self.topics.at_mut(topic).asked = false;
+        }
+        self.stats.metadata_refreshes = self.stats.metadata_refreshes.wrapping_add(1);
+        MetadataOutcome::Applied {
+            progress: progress || (dropped && made_room),
+            again: unwell || (dropped && made_room),
+        }
+    }
+
+    /// Brokers that are gone leave, and if a leader found no slot, those that lead nothing do too.
+    fn remove_unseen_brokers(&mut self, need_room: bool) -> bool {
+        let mut removed = false;
+        for slot in 0..self.brokers.len() {
+            let broker = self.brokers.at(slot);
+            if broker.in_use && broker.leads == 0 && (!broker.seen || need_room) {
+                self.remove_broker(slot as u16);
+                removed = true;
+            }
+        }
+        removed
+    }
+
+    /// Name, error and id of a topic are known; its partitions follow.
+    fn begin_topic_partitions(&mut self, count: u32) {
+        let (slot, error, id) = {
+            let reading = &self.cluster.reading;
+            (reading.topic, reading.topic_error, reading.id)
+        };
+        if slot == NONE {
+            return;
+        }
+        if error != ErrorCode::NONE || count == 0 {
+            self.cluster.reading.unwell = true;
+            return self.set_topic_error(slot, error);
+        }
+        self.set_topic_error(slot, ErrorCode::NONE);
+        let topic = self.topics.at_mut(slot.into());
+        topic.wanted = false;
+        if id != NO_UUID && topic.id != id {
+            // The topic was recreated: its epochs start over (KAFKA-13488).
+            let recreated = topic.has_id();
+            topic.previous_id = topic.id;
+            topic.id = id;
+            self.cluster.reading.progress = true;
+            if recreated {
+                self.forget_epochs(slot);
+            }
+        }
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let topic = self.topics.at(slot.into());
+        if topic.partitions != count || topic.declared {
+            self.cluster.reading.progress = true;
+            self.set_partition_count(slot, count, false);
+        }
+    }
+
+    fn forget_epochs(&mut self, topic: u16) {
+        for slot in 0..self.partitions.len() {
+            let partition = self.partitions.at_mut(slot);
+            if partition.in_use && partition.topic == topic {
+                partition.leader_epoch = -1;
+            }
+        }
+    }
+
+    /// One partition is complete. Those with an error still carry leader and epoch.
+    fn apply_partition(&mut self) {
+        let reading = &self.cluster.reading;
+        let (topic, index, leader_id, epoch) = (reading.topic, reading.index, reading.leader_id, reading.leader_epoch);
+        let well = reading.partition_error == ErrorCode::NONE && leader_id >= 0;
+        let epochs = reading.version >= RELIABLE_EPOCHS;
+        if topic == NONE || reading.topic_error != ErrorCode::NONE {
+            return;
+        }
+        let slot = self.bind_spare_partition(topic, index);
+        if slot == NIL {
+            return; // its slot is bound on use, and its leader asked for then
+        }
+        let news = self.learn_leader(slot, leader_id, epoch, epochs);
+        self.cluster.reading.progress |= news;
+        // A leaderless partition is worth another request only if something waits for it.
+        self.cluster.reading.unwell |= !well && self.partitions.at(slot).queued > 0;
+    }
+}
+
+/// Applies a response's fields to the state.
+pub(crate) struct MetadataSink<'s, 'a> {
+    pub(crate) state: &'s mut State<'a>,
+}
+
+impl Sink for MetadataSink<'_, '_> {
+    fn int(&mut self, field: u8, value: i64) {
+        let reading = &mut self.state.cluster.reading;
+        match field {
+            field::THROTTLE => reading.throttle_ms = u32::try_from(value).unwrap_or(0),
+            field::BROKER_ID => {
+                reading.brokers = reading.brokers.saturating_add(1);
+                let broker = self.state.begin_broker(value as i32);
+                self.state.cluster.reading.broker = broker;
+            }
+            field::BROKER_PORT => {
+                let broker = reading.broker;
+                self.state.end_broker(broker, value as u16);
+            }
+            field::TOPIC_ERROR => reading.topic_error = ErrorCode::from(value as i16),
+            field::PARTITION_ERROR => reading.partition_error = ErrorCode::from(value as i16),
+            field::PARTITION_INDEX => reading.index = value as i32,
+            field::PARTITION_LEADER => reading.leader_id = value as i32,
+            field::PARTITION_LEADER_EPOCH => reading.leader_epoch = value as i32,
+            field::ERROR => reading.error = ErrorCode::from(value as i16),
+            _ => {}
+        }
+    }
+
+    fn uuid(&mut self, _field: u8, id: &[u8; 16]) {
+        self.state.cluster.reading.id = *id;
+    }
+
+    fn text_begin(&mut self, field: u8, len: Option<u32>) {
+        let reading = &mut self.state.cluster.reading;
+        match field {
+            field::TOPIC_NAME => (reading.name_hash, reading.name_len) = (FNV_START, len.unwrap_or(0)),
+            field::BROKER_HOST => {
+                let broker = reading.broker;
+                self.state.begin_host(broker, len.unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, field: u8, chunk: &[u8]) {
+        let reading = &mut self.state.cluster.reading;
+        match field {
+            field::TOPIC_NAME => reading.name_hash = fnv1a(reading.name_hash, chunk),
+            field::BROKER_HOST => {
+                let broker = reading.broker;
+                self.state.take_host(broker, chunk);
+            }
+            _ => {}
+        }
+    }
+
+    fn text_end(&mut self, field: u8) {
+        if field == field::TOPIC_NAME {
+            let reading = &self.state.cluster.reading;
+            let topic = self.state.find_topic_by_hash(reading.name_hash, reading.name_len);
+            self.state.cluster.reading.topic = topic;
+        }
+    }
+
+    fn array(&mut self, field: u8, count: u32) {
+        if field == field::PARTITION {
+            self.state.begin_topic_partitions(count);
+        }
+    }
+
+    fn element_begin(&mut self, field: u8) {
+        let reading = &mut self.state.cluster.reading;
+        match field {
+            field::TOPIC => {
+                reading.topic = NONE;
+                reading.topic_error = ErrorCode::NONE;
+                reading.id = NO_UUID;
+            }
+            field::PARTITION => {
+                (reading.leader_id, reading.leader_epoch) = (-1, -1);
+                reading.partition_error = ErrorCode::NONE;
+            }
+            _ => {}
+        }
+    }
+
+    fn element_end(&mut self, field: u8) {
+        if field == field::PARTITION {
+            self.state.apply_partition();
+        }
+    }
+}

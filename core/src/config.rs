@@ -1,0 +1,360 @@
+//! Settings, under Kafka's names, with Kafka's defaults.
+
+use core::fmt;
+
+use crate::TopicId;
+use crate::error::ConfigError;
+use crate::record::crc32c;
+
+/// Text that a configuration owns or borrows.
+#[derive(Clone, Debug)]
+pub enum Text<'a> {
+    /// Borrowed, for boards and statics.
+    Borrowed(&'a str),
+    /// Owned, where there is a heap.
+    #[cfg(feature = "alloc")]
+    Owned(alloc::string::String),
+}
+
+impl Text<'_> {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            #[cfg(feature = "alloc")]
+            Self::Owned(text) => text,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Borrowed(text)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl From<alloc::string::String> for Text<'_> {
+    fn from(text: alloc::string::String) -> Self {
+        Self::Owned(text)
+    }
+}
+
+/// `acks`: when a record counts as delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Acks {
+    /// `0`: once its bytes were written to the connection. There is no answer: offset −1, and the
+    /// record may be lost without a word.
+    None,
+    /// `1`: once the partition leader appended it.
+    Leader,
+    /// `all` (`-1`): once every in-sync replica has it.
+    #[default]
+    All,
+}
+
+impl Acks {
+    pub(crate) const fn wire(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+}
+
+/// `compression.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Compression {
+    /// Records travel as they are.
+    #[default]
+    None,
+    /// LZ4 frames, compressed in place when a batch is closed, without memory of their own.
+    #[cfg(feature = "lz4")]
+    Lz4,
+}
+
+/// How a partition is chosen for a record that does not name one.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub enum Partitioner {
+    /// The Java client's default: murmur2 of the key; without a key the uniform sticky partitioner
+    /// of KIP-794.
+    #[default]
+    Default,
+    /// Every record to the next available partition, whatever its key.
+    RoundRobin,
+    /// The caller's function. A result outside `0..partitions` is refused as
+    /// [`SendError::NoSuchPartition`](crate::SendError::NoSuchPartition).
+    Custom(fn(&PartitionRequest<'_>) -> i32),
+}
+
+/// What a [`Partitioner::Custom`] function sees.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PartitionRequest<'r> {
+    /// The topic.
+    pub topic: &'r str,
+    /// The record's key.
+    pub key: Option<&'r [u8]>,
+    /// The record's value.
+    pub value: Option<&'r [u8]>,
+    /// How many partitions the topic has, those without a leader included.
+    pub partitions: u32,
+    /// A random number, from the producer's seed.
+    pub random: u32,
+}
+
+/// What to do with a batch whose fate is unknown when its sequence can no longer be used (klamm's
+/// own setting; see `docs/decisions.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OnGap {
+    /// It fails with [`Fate::Unknown`](crate::Fate::Unknown): nothing is ever duplicated.
+    #[default]
+    Fail,
+    /// It is sent again under a new epoch, as the Java client does: it can be duplicated.
+    Resend,
+}
+
+/// `metadata.recovery.strategy` (KIP-899, KIP-1102).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum MetadataRecoveryStrategy {
+    /// When no known broker can be reached, start over from `bootstrap.servers`.
+    #[default]
+    Rebootstrap,
+    /// Go on trying the known brokers.
+    None,
+}
+
+/// The CRC-32C of `bytes`, continuing from `crc` (0 at the start).
+pub type Crc32c = fn(crc: u32, bytes: &[u8]) -> u32;
+
+/// The producer's settings. [`Config::new`] gives Kafka's defaults (as of 4.x); every field may be
+/// changed before [`Producer::new`](crate::Producer::new), which checks them all.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config<'a> {
+    /// `bootstrap.servers`: `host:port[,host:port…]`, IPv6 addresses in brackets.
+    pub bootstrap_servers: Text<'a>,
+    /// `client.id`, sent with every request; quotas and broker logs use it. Default `klamm`.
+    pub client_id: Text<'a>,
+    /// `acks`. Default `all`.
+    pub acks: Acks,
+    /// `enable.idempotence`: the broker drops duplicates and keeps order. Needs `acks=all`,
+    /// `retries` > 0. Default true.
+    pub enable_idempotence: bool,
+    /// `max.in.flight.requests.per.connection`: 1 to 5 (a broker remembers the last 5 batches of a
+    /// producer, and the core's in-flight table has that size). Default 5.
+    pub max_in_flight_requests_per_connection: u8,
+    /// `retries`. Default 2³¹−1: `delivery_timeout_ms` is the limit that counts.
+    pub retries: u32,
+    /// `delivery.timeout.ms`: from a batch's creation to its outcome. At least `linger_ms` +
+    /// `request_timeout_ms`. Default 120 000.
+    pub delivery_timeout_ms: u32,
+    /// `request.timeout.ms`: longest wait for an answer; then the connection is closed. Default 30 000.
+    pub request_timeout_ms: u32,
+    /// `retry.backoff.ms`: first backoff of batch retries and of metadata requests. Default 100.
+    pub retry_backoff_ms: u32,
+    /// `retry.backoff.max.ms`: its cap. Default 1000.
+    pub retry_backoff_max_ms: u32,
+    /// `reconnect.backoff.ms`: first backoff before a broker is connected again. Default 50.
+    pub reconnect_backoff_ms: u32,
+    /// `reconnect.backoff.max.ms`: its cap. Default 1000.
+    pub reconnect_backoff_max_ms: u32,
+    /// `socket.connection.setup.timeout.ms`: resolving, connecting, TLS. Default 10 000.
+    pub socket_connection_setup_timeout_ms: u32,
+    /// `socket.connection.setup.timeout.max.ms`: cap of its growth. Default 30 000.
+    pub socket_connection_setup_timeout_max_ms: u32,
+    /// `connections.max.idle.ms`; 0 keeps idle connections. Default 540 000; behind load balancers
+    /// that drop silent connections, less than their limit (180 000 for Azure).
+    pub connections_max_idle_ms: u32,
+    /// `batch.size`: target size of a batch in bytes; 0 sends each record by itself. Default 16 384.
+    pub batch_size: u32,
+    /// `linger.ms`: how long a batch waits for more records. Default 5.
+    pub linger_ms: u32,
+    /// `max.request.size`: largest record, and largest produce request, in bytes. Default 1 048 576.
+    pub max_request_size: u32,
+    /// `compression.type`. Default none.
+    pub compression: Compression,
+    /// `partitioner.class`. Default Kafka's.
+    pub partitioner: Partitioner,
+    /// `partitioner.ignore.keys`: keyed records are spread like keyless ones. Default false.
+    pub partitioner_ignore_keys: bool,
+    /// `partitioner.adaptive.partitioning.enable`: keyless records prefer partitions with shorter
+    /// queues. Default true.
+    pub partitioner_adaptive_partitioning_enable: bool,
+    /// `partitioner.availability.timeout.ms`: keyless records leave out a broker that has not taken
+    /// data for this long; 0 turns it off. Default 0.
+    pub partitioner_availability_timeout_ms: u32,
+    /// `metadata.max.age.ms`: refresh at least this often. Default 300 000.
+    pub metadata_max_age_ms: u32,
+    /// `metadata.recovery.strategy`. Default rebootstrap.
+    pub metadata_recovery_strategy: MetadataRecoveryStrategy,
+    /// `metadata.recovery.rebootstrap.trigger.ms`. Default 300 000.
+    pub metadata_recovery_rebootstrap_trigger_ms: u32,
+    /// Let the broker create unknown topics (`allow_auto_topic_creation` of the Metadata request;
+    /// Kafka's own producer always allows it). Default true.
+    pub allow_auto_create_topics: bool,
+    /// What becomes of batches whose fate is unknown after a sequence gap. Default fail.
+    pub on_gap: OnGap,
+    /// Largest share of the arena, in percent, that the batches of one broker may hold while others
+    /// exist, so that a dead broker does not starve the live ones. Default 75; 100 turns it off.
+    pub broker_share_percent: u8,
+    /// Resolve names through [`Action::Resolve`](crate::Action::Resolve); off for hosts that connect
+    /// by name. Default on.
+    pub resolve_names: bool,
+    /// The CRC-32C to use. Default [`crc32c::nibble`], the smallest; servers inject hardware.
+    pub crc32c: Crc32c,
+}
+
+impl<'a> Config<'a> {
+    /// Kafka's defaults, for the cluster at `bootstrap_servers`.
+    #[must_use]
+    pub fn new(bootstrap_servers: impl Into<Text<'a>>) -> Self {
+        Self {
+            bootstrap_servers: bootstrap_servers.into(),
+            client_id: Text::Borrowed("klamm"),
+            acks: Acks::All,
+            enable_idempotence: true,
+            max_in_flight_requests_per_connection: 5,
+            retries: i32::MAX as u32,
+            delivery_timeout_ms: 120_000,
+            request_timeout_ms: 30_000,
+            retry_backoff_ms: 100,
+            retry_backoff_max_ms: 1_000,
+            reconnect_backoff_ms: 50,
+            reconnect_backoff_max_ms: 1_000,
+            socket_connection_setup_timeout_ms: 10_000,
+            socket_connection_setup_timeout_max_ms: 30_000,
+            connections_max_idle_ms: 540_000,
+            batch_size: 16_384,
+            linger_ms: 5,
+            max_request_size: 1_048_576,
+            compression: Compression::None,
+            partitioner: Partitioner::Default,
+            partitioner_ignore_keys: false,
+            partitioner_adaptive_partitioning_enable: true,
+            partitioner_availability_timeout_ms: 0,
+            metadata_max_age_ms: 300_000,
+            metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
+            metadata_recovery_rebootstrap_trigger_ms: 300_000,
+            allow_auto_create_topics: true,
+            on_gap: OnGap::Fail,
+            broker_share_percent: 75,
+            resolve_names: true,
+            crc32c: crc32c::nibble,
+        }
+    }
+
+    /// Checks every setting and their combinations.
+    ///
+    /// # Errors
+    /// The first setting that cannot work, by Kafka's name. Nothing is adjusted silently.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        const MS_MAX: u32 = i32::MAX as u32;
+        let ranges: [(&'static str, u32, u32, u32); 13] = [
+            ("max.in.flight.requests.per.connection", self.max_in_flight_requests_per_connection.into(), 1, 5),
+            ("retries", self.retries, 0, MS_MAX),
+            ("delivery.timeout.ms", self.delivery_timeout_ms, 1, MS_MAX),
+            ("request.timeout.ms", self.request_timeout_ms, 1, MS_MAX),
+            ("retry.backoff.ms", self.retry_backoff_ms, 0, MS_MAX),
+            ("retry.backoff.max.ms", self.retry_backoff_max_ms, 0, MS_MAX),
+            ("reconnect.backoff.ms", self.reconnect_backoff_ms, 0, MS_MAX),
+            ("reconnect.backoff.max.ms", self.reconnect_backoff_max_ms, 0, MS_MAX),
+            ("socket.connection.setup.timeout.ms", self.socket_connection_setup_timeout_ms, 1, MS_MAX),
+            ("batch.size", self.batch_size, 0, MS_MAX),
+            ("linger.ms", self.linger_ms, 0, MS_MAX),
+            ("max.request.size", self.max_request_size, 1, 100 << 20),
+            ("broker.share.percent", self.broker_share_percent.into(), 1, 100),
+        ];
+        for (name, value, min, max) in ranges {
+            if value < min || value > max {
+                return Err(ConfigError::OutOfRange { name, min, max });
+            }
+        }
+        let needs = |name, needs| Err(ConfigError::Conflict { name, needs });
+        if self.enable_idempotence && self.acks != Acks::All {
+            return needs("enable.idempotence=true", "acks=all");
+        }
+        if self.enable_idempotence && self.retries == 0 {
+            return needs("enable.idempotence=true", "retries greater than 0");
+        }
+        if self.delivery_timeout_ms < self.linger_ms.saturating_add(self.request_timeout_ms) {
+            return needs("delivery.timeout.ms", "at least linger.ms + request.timeout.ms");
+        }
+        self.bootstrap().try_for_each(|entry| entry.map(|_| ()))?;
+        if self.bootstrap().next().is_none() {
+            return Err(ConfigError::NoBootstrapServers);
+        }
+        Ok(())
+    }
+
+    /// The entries of `bootstrap.servers`, in order.
+    pub(crate) fn bootstrap(&self) -> impl Iterator<Item = Result<(&str, u16), ConfigError>> {
+        let entries = self.bootstrap_servers.as_str().split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        entries
+            .zip(0u32..)
+            .map(|(entry, index)| parse_host_port(entry).ok_or(ConfigError::BadBootstrapServer { index }))
+    }
+}
+
+/// `host:port` or `[ipv6]:port`.
+fn parse_host_port(entry: &str) -> Option<(&str, u16)> {
+    let (host, port) = entry.rsplit_once(':')?;
+    // A listener name such as PLAINTEXT:// may precede the host, as in broker configurations.
+    let host = host.rsplit_once("//").map_or(host, |(_, host)| host);
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    if bracketed.is_none() && host.contains(':') {
+        return None;
+    }
+    let host = bracketed.unwrap_or(host);
+    let port = port.parse::<u16>().ok().filter(|&port| port != 0)?;
+    (!host.is_empty() && !host.contains(char::is_whitespace)).then_some((host, port))
+}
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "topic {}", self.slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bootstrap_servers_are_hosts_with_ports() {
+        let config = Config::new(" a:1, [::1]:9092,PLAINTEXT://b.example:65535 ,");
+        let entries: std::vec::Vec<_> = config.bootstrap().map(Result::unwrap).collect();
+        assert_eq!(entries, [("a", 1), ("::1", 9092), ("b.example", 65535)]);
+        for bad in ["a", "a:", ":1", "a:0", "a:70000", "::1:9092", "a b:1"] {
+            assert_eq!(
+                Config::new(std::format!("ok:1,{bad}").as_str()).validate(),
+                Err(ConfigError::BadBootstrapServer { index: 1 }),
+                "{bad}"
+            );
+        }
+        assert_eq!(Config::new(" ,").validate(), Err(ConfigError::NoBootstrapServers));
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let with = |change: fn(&mut Config<'_>)| {
+            let mut config = Config::new("a:1");
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        use std::string::ToString;
+        assert!(with(|c| c.acks = Acks::Leader).contains("enable.idempotence=true needs acks=all"));
+        assert!(with(|c| c.retries = 0).contains("retries"));
+        assert!(with(|c| c.linger_ms = 100_000).contains("delivery.timeout.ms"));
+        assert!(with(|c| c.max_in_flight_requests_per_connection = 6).contains("between 1 and 5"));
+        assert!(Config::new("a:1").validate().is_ok());
+    }
+}

@@ -1,0 +1,242 @@
+//! The slot of one connection: what is on its way out, what awaits an answer, what is being read.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use crate::Instant;
+use crate::accumulator::batch::InState;
+use crate::accumulator::partition::NONE;
+use crate::list::{Link, List, chain};
+use crate::protocol::ApiKey;
+use crate::protocol::decode::{DEFAULT_MAX_FRAME, Decoder};
+use crate::sender::response::ProduceResponse;
+
+use super::outgoing::Outgoing;
+use super::receive::{ProducerIdRead, VersionsRead};
+
+/// A broker remembers the last five batches of a producer per partition, so more requests in flight
+/// would not be safe with idempotence; without it they gain nothing here.
+pub(crate) const MAX_IN_FLIGHT: usize = 5;
+/// Addresses kept per resolution.
+pub(crate) const MAX_ADDRESSES: usize = 4;
+
+/// Where a connection stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectionState {
+    /// The slot is free.
+    Free,
+    /// `Action::Resolve` is due or its answer is awaited.
+    Resolving,
+    /// `Action::Connect` is due or its answer is awaited.
+    Connecting,
+    /// Bytes flow; ApiVersions is asked and nothing else (KIP-511).
+    Negotiating,
+    /// Usable.
+    Ready,
+    /// `Action::Disconnect` is due; then the slot is free.
+    Closing,
+}
+
+/// Whom a connection leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// An entry of `bootstrap.servers`.
+    Bootstrap(u16),
+    /// A broker slot.
+    Broker(u16),
+}
+
+/// The versions agreed on with one broker; [`Versions::NONE`] where there is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Versions {
+    pub(crate) produce: i8,
+    pub(crate) metadata: i8,
+    pub(crate) init_producer_id: i8,
+}
+
+impl Versions {
+    pub(crate) const NONE: i8 = -1;
+
+    pub(crate) const fn new() -> Self {
+        Self { produce: Self::NONE, metadata: Self::NONE, init_producer_id: Self::NONE }
+    }
+}
+
+/// A request that was formed and has no answer yet.
+#[derive(Clone, Debug)]
+pub(crate) struct InFlight {
+    pub(crate) api: ApiKey,
+    pub(crate) version: u8,
+    /// All its bytes were taken by the transport: only then can the broker have acted on it.
+    pub(crate) written: bool,
+    pub(crate) correlation_id: i32,
+    /// The Produce request's number, as in its batches.
+    pub(crate) request: u32,
+    pub(crate) formed_at: Instant,
+    /// `formed_at` + `request.timeout.ms` + throttle times since.
+    pub(crate) deadline: Instant,
+    /// The batches it carries.
+    pub(crate) batches: List<InState>,
+}
+
+impl InFlight {
+    pub(crate) const fn new() -> Self {
+        Self {
+            api: ApiKey::Metadata,
+            version: 0,
+            written: false,
+            correlation_id: 0,
+            request: 0,
+            formed_at: Instant::ZERO,
+            deadline: Instant::ZERO,
+            batches: List::new(),
+        }
+    }
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Connection {
+    pub(crate) state: ConnectionState,
+    pub(crate) peer: Peer,
+    pub(crate) generation: u16,
+    /// In the list of connections with an action due.
+    pub(crate) acts: bool,
+    /// In the list of writable connections.
+    pub(crate) writable: bool,
+    /// The action due was handed out.
+    pub(crate) told: bool,
+    pub(crate) wants_api_versions: bool,
+    pub(crate) wants_metadata: bool,
+    pub(crate) wants_producer_id: bool,
+    /// ApiVersions version to ask next: lowered when the broker refuses or resets (PRODUCER e.2).
+    pub(crate) api_versions: i8,
+    pub(crate) versions: Versions,
+    /// Addresses of the host, and the one in use.
+    pub(crate) addresses: [IpAddr; MAX_ADDRESSES],
+    pub(crate) address: u8,
+    /// The broker moved: nothing more is sent here, and the connection closes once all is answered.
+    pub(crate) retiring: bool,
+    /// Produce requests sent since it opened.
+    pub(crate) served: u32,
+    /// When a set-up must be done, while it is being set up.
+    pub(crate) setup_deadline: Instant,
+    /// KIP-219: nothing may be sent before this.
+    pub(crate) throttled_until: Instant,
+    pub(crate) last_used: Instant,
+    /// Oldest first.
+    pub(crate) in_flight: [InFlight; MAX_IN_FLIGHT],
+    pub(crate) in_flight_count: u8,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) decoder: Decoder,
+    pub(crate) produce: ProduceResponse,
+    pub(crate) versions_read: VersionsRead,
+    pub(crate) producer_id_read: ProducerIdRead,
+    /// The frame being read is nobody's answer.
+    pub(crate) skipping: bool,
+    pub(crate) actions: Link,
+    pub(crate) writables: Link,
+}
+
+chain!(
+    /// Connections with an action due.
+    ByAction, Connection, actions
+);
+chain!(
+    /// Connections with something to send.
+    ByWritable, Connection, writables
+);
+
+impl Connection {
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: ConnectionState::Free,
+            peer: Peer::Broker(NONE),
+            generation: 0,
+            acts: false,
+            writable: false,
+            told: false,
+            wants_api_versions: false,
+            wants_metadata: false,
+            wants_producer_id: false,
+            api_versions: 0,
+            versions: Versions::new(),
+            addresses: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); MAX_ADDRESSES],
+            address: 0,
+            retiring: false,
+            served: 0,
+            setup_deadline: Instant::NEVER,
+            throttled_until: Instant::ZERO,
+            last_used: Instant::ZERO,
+            in_flight: [const { InFlight::new() }; MAX_IN_FLIGHT],
+            in_flight_count: 0,
+            outgoing: Outgoing::new(),
+            decoder: Decoder::new(DEFAULT_MAX_FRAME),
+            produce: ProduceResponse::new(),
+            versions_read: VersionsRead::new(),
+            producer_id_read: ProducerIdRead::new(),
+            skipping: false,
+            actions: Link::new(),
+            writables: Link::new(),
+        }
+    }
+
+    /// A fresh slot for another peer, under a new generation.
+    pub(crate) fn reset(&mut self) {
+        let generation = self.generation.wrapping_add(1);
+        *self = Self { generation, ..Self::new() };
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, ConnectionState::Negotiating | ConnectionState::Ready)
+    }
+
+    /// The requests without an answer, oldest first.
+    pub(crate) fn awaiting(&self) -> &[InFlight] {
+        self.in_flight.get(..usize::from(self.in_flight_count)).unwrap_or(&[])
+    }
+
+    pub(crate) fn awaiting_mut(&mut self) -> &mut [InFlight] {
+        self.in_flight.get_mut(..usize::from(self.in_flight_count)).unwrap_or(&mut [])
+    }
+
+    /// The oldest request without an answer.
+    pub(crate) fn oldest(&self) -> Option<&InFlight> {
+        self.awaiting().first()
+    }
+
+    /// The newest request.
+    pub(crate) fn newest_mut(&mut self) -> Option<&mut InFlight> {
+        self.awaiting_mut().last_mut()
+    }
+
+    pub(crate) fn push_in_flight(&mut self, request: InFlight) {
+        if let Some(slot) = self.in_flight.get_mut(usize::from(self.in_flight_count)) {
+            *slot = request;
+            self.in_flight_count = self.in_flight_count.wrapping_add(1);
+        }
+    }
+
+    pub(crate) fn pop_oldest(&mut self) -> Option<InFlight> {
+        if self.in_flight_count == 0 {
+            return None;
+        }
+        let oldest = core::mem::replace(self.in_flight.first_mut()?, InFlight::new());
+        self.in_flight.rotate_left(1);
+        self.in_flight_count = self.in_flight_count.wrapping_sub(1);
+        Some(oldest)
+    }
+
+    /// Drops the newest request, for one that expects no answer (`acks=0`).
+    pub(crate) fn pop_newest(&mut self) -> Option<InFlight> {
+        self.in_flight_count = self.in_flight_count.checked_sub(1)?;
+        let newest = self.in_flight.get_mut(usize::from(self.in_flight_count))?;
+        Some(core::mem::replace(newest, InFlight::new()))
+    }
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self::new()
+    }
+}

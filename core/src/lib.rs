@@ -1,0 +1,52 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(missing_docs, unused_must_use)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unreachable)
+)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+mod accumulator;
+mod cluster;
+mod compression;
+mod config;
+mod connection;
+mod error;
+mod event;
+mod list;
+mod partitioner;
+mod producer;
+mod protocol;
+mod random;
+pub mod record;
+mod sender;
+mod state;
+mod stats;
+mod storage;
+mod time;
+mod timer;
+
+pub use config::{
+    Acks, Compression, Config, Crc32c, MetadataRecoveryStrategy, OnGap, PartitionRequest, Partitioner, Text,
+};
+pub use error::{ConfigError, DeliveryError, Disconnect, ErrorCode, Fate, PeerError, Problem, SendError};
+pub use event::{
+    Accepted, Action, BatchOutcome, ConnId, Deadline, Delivered, Event, Failed, RecordId, Target, Timer, TopicId,
+    Transmit,
+};
+pub use producer::Producer;
+pub use record::{Header, Record};
+pub use stats::Stats;
+#[cfg(feature = "alloc")]
+pub use storage::Limits;
+pub use storage::{StaticStorage, Storage};
+pub use time::{Instant, TickExtender};
+
+#[doc(hidden)]
+pub use storage::{SINGLE_TIMERS, TOPIC_FRAMING};

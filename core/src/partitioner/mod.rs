@@ -1,0 +1,114 @@
+//! Which partition a record goes to (PRODUCER h): the record's own, the caller's function, the key's
+//! hash, or a turn.
+//!
+//! A choice yields a partition *slot*. Slots are bound on use, so a topic may have more partitions
+//! than there are slots.
+
+mod murmur2;
+mod sticky;
+
+#[cfg(test)]
+mod tests;
+
+use crate::accumulator::partition::NONE;
+use crate::config::{PartitionRequest, Partitioner};
+use crate::error::SendError;
+use crate::list::NIL;
+use crate::record::Record;
+use crate::state::State;
+
+use murmur2::{murmur2, to_positive};
+
+/// A partition, and how it was come by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    pub(crate) slot: u32,
+    /// Chosen by turn: the record's bytes count towards the next turn (KIP-794).
+    pub(crate) sticky: bool,
+    /// Chosen by hash, so that it depends on the partition count.
+    pub(crate) hashed: bool,
+}
+
+impl State<'_> {
+    /// Chooses for one record.
+    pub(crate) fn choose_partition(&mut self, topic: u16, record: &Record<'_>) -> Result<Choice, SendError> {
+        if let Some(index) = record.partition {
+            return self.named_partition(topic, index);
+        }
+        match self.config.partitioner {
+            Partitioner::Custom(choose) => {
+                let partitions = self.known_partitions(topic)?;
+                let random = self.random.next() as u32;
+                let Record { key, value, .. } = *record;
+                let request = PartitionRequest { topic: self.topic_name(topic), key, value, partitions, random };
+                let index = choose(&request);
+                self.named_partition(topic, index)
+            }
+            Partitioner::RoundRobin => self.round_robin_partition(topic),
+            Partitioner::Default => match record.key {
+                Some(key) if !self.config.partitioner_ignore_keys => {
+                    let partitions = self.known_partitions(topic)?;
+                    // All partitions count, those without a leader included.
+                    let index = (to_positive(murmur2(key)) % partitions.max(1)) as i32;
+                    self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: true })
+                }
+                _ => self.sticky_partition(topic).map(|slot| Choice { slot, sticky: true, hashed: false }),
+            },
+        }
+    }
+
+    fn known_partitions(&self, topic: u16) -> Result<u32, SendError> {
+        u32::try_from(self.topics.at(topic.into()).partitions).map_err(|_| SendError::PartitionsUnknown)
+    }
+
+    /// A partition that the caller names must exist; the topic may have grown, so it is looked up.
+    fn named_partition(&mut self, topic: u16, index: i32) -> Result<Choice, SendError> {
+        let partitions = self.known_partitions(topic)?;
+        if u32::try_from(index).is_ok_and(|index| index < partitions) {
+            return self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: false });
+        }
+        if !self.topics.at(topic.into()).wanted {
+            self.want_topic(topic);
+        }
+        Err(SendError::NoSuchPartition { partitions })
+    }
+
+    /// The partition's slot. Without a free one the record waits for room like any other.
+    pub(crate) fn bound(&mut self, topic: u16, index: i32) -> Result<u32, SendError> {
+        let found = self.find_partition(topic, index);
+        if found != NIL {
+            return Ok(found);
+        }
+        match self.bind_partition(topic, index) {
+            Some(slot) => {
+                if !self.topics.at(topic.into()).wanted {
+                    self.want_topic(topic); // its leader is not known yet
+                }
+                Ok(slot)
+            }
+            None => {
+                self.accumulator.wants_room = true;
+                Err(SendError::Full)
+            }
+        }
+    }
+
+    /// The next partition with a leader, in turn; any partition if none has one.
+    fn round_robin_partition(&mut self, topic: u16) -> Result<Choice, SendError> {
+        let choice = |slot| Choice { slot, sticky: false, hashed: false };
+        let Ok(partitions) = self.known_partitions(topic) else {
+            return self.unassigned_partition(topic).map(choice).ok_or(SendError::Full);
+        };
+        let partitions = partitions.max(1);
+        for _ in 0..partitions.min(sticky::WINDOW) {
+            let turn = self.topics.at(topic.into()).round_robin;
+            self.topics.at_mut(topic.into()).round_robin = turn.wrapping_add(1);
+            let slot = self.find_partition(topic, (turn % partitions) as i32);
+            if slot != NIL && self.partitions.at(slot).leader != NONE {
+                return Ok(choice(slot));
+            }
+        }
+        let turn = self.topics.at(topic.into()).round_robin;
+        self.bound(topic, (turn % partitions) as i32).map(choice)
+    }
+}

@@ -1,0 +1,134 @@
+//! The uniform sticky partitioner (KIP-794): keyless records stay with one partition until it took
+//! `batch.size` bytes, then move on; with adaptive switching, shorter queues are more likely to be
+//! next.
+
+use crate::accumulator::batch::BatchState;
+use crate::accumulator::partition::NONE;
+use crate::error::SendError;
+use crate::list::NIL;
+use crate::record::batch::HEADER_SIZE;
+use crate::state::State;
+
+/// Partitions that a choice looks at. A topic of more is seen through a window of this many from a
+/// random start, so that the work of a choice is bounded.
+pub(super) const WINDOW: u32 = 64;
+
+/// What the partitions in the window are like.
+#[derive(Default)]
+struct Survey {
+    available: u32,
+    longest: u32,
+    shortest: u32,
+    queued: u32,
+}
+
+impl State<'_> {
+    /// The partition for a keyless record.
+    pub(super) fn sticky_partition(&mut self, topic: u16) -> Result<u32, SendError> {
+        let known = self.topics.at(topic.into());
+        let (sticky, bytes) = (known.sticky, known.sticky_bytes);
+        if known.partitions < 0 {
+            self.accumulator.wants_room |= self.accumulator.free_partitions.is_empty();
+            return self.unassigned_partition(topic).ok_or(SendError::Full);
+        }
+        if sticky == NIL || (bytes >= self.batch_size(sticky) && !self.has_open_batch(sticky)) {
+            return self.switch_partition(topic);
+        }
+        Ok(sticky)
+    }
+
+    /// Counts what a keyless record added, and moves on once the partition had its share. It may go
+    /// on a while to fill its last batch, but not beyond twice the share (KAFKA-14156).
+    #[inline]
+    pub(crate) fn count_sticky(&mut self, topic: u16, slot: u32, bytes: u32, new_batch: bool) {
+        let added = if new_batch { bytes.saturating_add(HEADER_SIZE) } else { bytes };
+        let share = self.batch_size(slot).max(1);
+        let known = self.topics.at_mut(topic.into());
+        known.sticky_bytes = known.sticky_bytes.saturating_add(added);
+        let total = known.sticky_bytes;
+        if total < share || known.partitions < 0 {
+            return;
+        }
+        let last = self.partitions.at(slot).queue.back();
+        if total >= share.saturating_mul(2) || last == NIL || self.is_full(last) {
+            // The next record chooses; its partition may be bound only then.
+            let known = self.topics.at_mut(topic.into());
+            known.sticky = NIL;
+        }
+    }
+
+    fn has_open_batch(&self, slot: u32) -> bool {
+        let last = self.partitions.at(slot).queue.back();
+        last != NIL && self.batches.at(last).state == BatchState::Open && !self.is_full(last)
+    }
+
+    fn switch_partition(&mut self, topic: u16) -> Result<u32, SendError> {
+        let index = self.next_partition(topic);
+        let slot = self.bound(topic, index)?;
+        let known = self.topics.at_mut(topic.into());
+        known.sticky = slot;
+        known.sticky_bytes = 0;
+        Ok(slot)
+    }
+
+    /// A random partition among those with a leader; weighted by queue length if that is wanted and
+    /// lengths differ.
+    fn next_partition(&mut self, topic: u16) -> i32 {
+        let partitions = u32::try_from(self.topics.at(topic.into()).partitions).unwrap_or(0).max(1);
+        let start = if partitions > WINDOW { self.random.below(partitions) } else { 0 };
+        let mut timely = true;
+        let mut survey = self.survey(topic, partitions, start, timely);
+        if survey.available == 0 {
+            timely = false; // every broker stalls: better one of those than a partition without leader
+            survey = self.survey(topic, partitions, start, timely);
+        }
+        if survey.available == 0 {
+            return self.random.below(partitions) as i32;
+        }
+        let adaptive = self.config.partitioner_adaptive_partitioning_enable && survey.longest != survey.shortest;
+        // Weights are longest + 1 − queued, so their sum follows from the survey.
+        let top = survey.longest.saturating_add(1);
+        let total = if adaptive {
+            survey.available.saturating_mul(top).saturating_sub(survey.queued)
+        } else {
+            survey.available
+        };
+        let mut draw = self.random.below(total);
+        for step in 0..partitions.min(WINDOW) {
+            let index = start.wrapping_add(step) % partitions;
+            let Some(queued) = self.queued_if_available(topic, index, timely) else { continue };
+            let weight = if adaptive { top.saturating_sub(queued) } else { 1 };
+            if draw < weight {
+                return index as i32;
+            }
+            draw = draw.wrapping_sub(weight);
+        }
+        start as i32
+    }
+
+    fn survey(&self, topic: u16, partitions: u32, start: u32, timely: bool) -> Survey {
+        let mut survey = Survey { shortest: u32::MAX, ..Survey::default() };
+        for step in 0..partitions.min(WINDOW) {
+            let index = start.wrapping_add(step) % partitions.max(1);
+            if let Some(queued) = self.queued_if_available(topic, index, timely) {
+                survey.available = survey.available.wrapping_add(1);
+                survey.longest = survey.longest.max(queued);
+                survey.shortest = survey.shortest.min(queued);
+                survey.queued = survey.queued.saturating_add(queued);
+            }
+        }
+        survey
+    }
+
+    /// How many batches wait in a partition whose leader is known and, if `timely`, takes data.
+    fn queued_if_available(&self, topic: u16, index: u32, timely: bool) -> Option<u32> {
+        let slot = self.find_partition(topic, index as i32);
+        if slot == NIL || self.partitions.at(slot).leader == NONE {
+            return None;
+        }
+        let timeout = self.config.partitioner_availability_timeout_ms;
+        let stalled_since = self.brokers.at(self.partitions.at(slot).leader.into()).stalled_since;
+        let stalls = timely && timeout > 0 && stalled_since.after_ms(timeout) < self.now;
+        (!stalls).then(|| self.partitions.at(slot).queued)
+    }
+}

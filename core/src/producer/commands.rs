@@ -1,0 +1,141 @@
+//! What the application wants.
+
+use core::time::Duration;
+
+use crate::connection::Life;
+use crate::error::{DeliveryError, ErrorCode, SendError};
+use crate::event::{Accepted, TopicId};
+use crate::record::Record;
+use crate::sender::IdentityState;
+use crate::state::State;
+use crate::{Instant, Producer};
+
+use crate::accumulator::partition::NONE;
+
+impl Producer<'_> {
+    /// The id of a topic, which is tracked from now on until [`forget_topic`](Self::forget_topic). Its
+    /// metadata is asked for at once. The same name gives the same id.
+    ///
+    /// # Errors
+    /// [`SendError::TopicName`], [`SendError::TooManyTopics`], [`SendError::Closed`].
+    pub fn topic(&mut self, name: &str) -> Result<TopicId, SendError> {
+        if self.state.net.closing() {
+            return Err(SendError::Closed);
+        }
+        self.state.add_topic(name)
+    }
+
+    /// Forgets a topic and frees its slots. `false` while records of it have no told outcome.
+    pub fn forget_topic(&mut self, topic: TopicId) -> bool {
+        self.state.topic_slot(topic).is_some_and(|slot| self.state.remove_topic(slot))
+    }
+
+    /// Declares how many partitions a topic has, so that keyed records are accepted before the first
+    /// metadata. Should that prove wrong, those records fail with
+    /// [`DeliveryError::NoSuchPartition`] and a
+    /// [`Problem::DeclaredPartitions`](crate::Problem::DeclaredPartitions) says so. Without effect once
+    /// the count is known.
+    pub fn declare_partitions(&mut self, topic: TopicId, count: u32) {
+        let Some(slot) = self.state.topic_slot(topic) else { return };
+        let known = self.state.topics.at(slot.into());
+        if let (true, Ok(count @ 1..)) = (known.partitions < 0 || known.declared, i32::try_from(count)) {
+            self.state.set_partition_count(slot, count, true);
+        }
+    }
+
+    /// Takes a record. It is written into the arena in its final form; nothing is kept of `record`
+    /// itself.
+    ///
+    /// Accepted records have exactly one outcome, within `delivery.timeout.ms`, in an
+    /// [`Event::Batch`](crate::Event::Batch) that names [`Accepted::id`]'s batch.
+    ///
+    /// # Errors
+    /// See [`SendError`]; nothing of the record was kept then.
+    pub fn send(&mut self, now: Instant, topic: TopicId, record: &Record<'_>) -> Result<Accepted, SendError> {
+        self.state.advance_clock(now);
+        let slot = self.state.topic_slot(topic).ok_or(SendError::UnknownTopic)?;
+        self.state.send_record(slot, record)
+    }
+
+    /// Nothing waits for more records any longer: what was accepted so far leaves as soon as it can.
+    /// [`Event::Flushed`](crate::Event::Flushed) follows once all of it has its outcome.
+    pub fn flush(&mut self, now: Instant) {
+        self.state.advance_clock(now);
+        let last = self.state.accumulator.next_batch_id.wrapping_sub(1);
+        self.state.accumulator.flush_up_to = Some(last);
+        self.state.end_all_lingers();
+    }
+
+    /// Refuses further records and drains what there is. What has no outcome after `within` fails with
+    /// [`DeliveryError::Closed`]. Then connections close and [`Event::Closed`](crate::Event::Closed)
+    /// is the last event.
+    pub fn close(&mut self, now: Instant, within: Duration) {
+        self.state.advance_clock(now);
+        if self.state.net.life == Life::Running {
+            self.state.net.life = Life::Closing;
+        }
+        let at = self.state.now.after(within);
+        self.state.set_close_timer(at);
+        self.state.end_all_lingers();
+        self.state.end_if_drained();
+    }
+
+    /// Closes by force: every record without an outcome fails with [`DeliveryError::Closed`] now.
+    pub fn fail_all(&mut self, now: Instant) {
+        self.close(now, Duration::ZERO);
+        self.state.give_up_all(DeliveryError::Closed);
+        self.state.end_if_drained();
+    }
+
+    /// Says what time it is: records without a timestamp get it from here. May be repeated to correct
+    /// drift. Until the first call such records are stamped by uptime and corrected when their batch
+    /// leaves, or leave without a timestamp (−1) if the time is still not known then.
+    pub fn set_wall_clock(&mut self, now: Instant, unix_ms: i64) {
+        self.state.advance_clock(now);
+        self.state.wall_offset_ms = Some(unix_ms.wrapping_sub(self.state.now.as_millis() as i64));
+    }
+}
+
+impl State<'_> {
+    /// One record, from choice of partition to its bytes in the arena.
+    fn send_record(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
+        if self.net.closing() {
+            return Err(SendError::Closed);
+        }
+        if self.identity.state == IdentityState::Fatal {
+            return Err(SendError::Fatal(self.fatal_error()));
+        }
+        let sized = self.size_record(record)?;
+        self.wake = false;
+        let choice = self.choose_partition(topic, record)?;
+        let bytes_before = self.stats.bytes_accepted;
+        let mut accepted = self.append(choice.slot, record, sized)?;
+        if choice.sticky {
+            let bytes = self.stats.bytes_accepted.wrapping_sub(bytes_before) as u32;
+            self.count_sticky(topic, choice.slot, bytes, accepted.new_batch);
+        }
+        if accepted.new_batch {
+            self.opened_batch(topic, choice.slot);
+        }
+        if choice.hashed && self.topics.at(topic.into()).declared {
+            self.batches.at_mut(accepted.slot).declared = true;
+        }
+        accepted.wake = self.wake;
+        Ok(accepted)
+    }
+
+    /// A batch was opened: what it needs to leave is asked for.
+    fn opened_batch(&mut self, topic: u16, slot: u32) {
+        if self.partitions.at(slot).leader == NONE && !self.topics.at(topic.into()).wanted {
+            self.want_topic(topic);
+        }
+        if self.identity.state == IdentityState::Needed {
+            self.pursue_producer_id();
+        }
+    }
+
+    /// What made the producer unusable.
+    fn fatal_error(&self) -> ErrorCode {
+        self.identity.fatal
+    }
+}

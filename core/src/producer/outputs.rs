@@ -1,0 +1,204 @@
+//! What to do next, and plain looks.
+
+use core::net::SocketAddr;
+
+use crate::connection::Life;
+use crate::connection::lifecycle::current_address;
+use crate::connection::slot::{ConnectionState, Peer};
+use crate::error::ErrorCode;
+use crate::event::{Action, ConnId, Deadline, Event, Target, TopicId, Transmit};
+use crate::list::NIL;
+use crate::{Instant, Producer, Stats};
+
+use crate::accumulator::batch::HEADROOM;
+use crate::accumulator::partition::NONE;
+
+impl Producer<'_> {
+    /// The next thing the transport must do. Each is told once.
+    #[must_use]
+    pub fn poll_action(&mut self) -> Option<Action<'_>> {
+        let slot = self.state.net.actions.pop_front(&mut self.state.connections)? as u16;
+        let conn = self.state.conn_id(slot);
+        let connection = self.state.connections.at_mut(slot.into());
+        connection.acts = false;
+        let (peer, address) = (connection.peer, current_address(connection));
+        match connection.state {
+            ConnectionState::Closing => {
+                connection.reset();
+                self.state.serve_waiting();
+                self.state.pursue_metadata();
+                self.state.pursue_producer_id();
+                Some(Action::Disconnect { conn })
+            }
+            ConnectionState::Resolving => {
+                let (host, _) = self.state.peer_host(peer)?;
+                Some(Action::Resolve { conn, host })
+            }
+            _ => {
+                let by_address = self.state.config.resolve_names;
+                let (host, port) = self.state.peer_host(peer)?;
+                let target = match address.filter(|address| by_address || host.parse() == Ok(*address)) {
+                    Some(address) => Target::Address(SocketAddr::new(address, port)),
+                    None => Target::Name { host, port },
+                };
+                Some(Action::Connect { conn, target, tls_name: host })
+            }
+        }
+    }
+
+    /// A connection that has bytes to send. Edge-triggered: a connection is told once, and again only
+    /// after [`poll_transmit`](Self::poll_transmit) returned `None` for it and there is something new. A
+    /// transport that could not write everything polls for bytes again by itself once it can.
+    #[must_use]
+    pub fn poll_writable(&mut self) -> Option<ConnId> {
+        let slot = self.state.net.writables.pop_front(&mut self.state.connections)? as u16;
+        self.state.connections.at_mut(slot.into()).writable = false;
+        Some(self.state.conn_id(slot))
+    }
+
+    /// The next bytes for this connection, forming a request if none is on its way. `None`: nothing to
+    /// send now.
+    #[must_use]
+    pub fn poll_transmit(&mut self, now: Instant, conn: ConnId) -> Option<Transmit<'_>> {
+        self.state.advance_clock(now);
+        let slot = self.state.connection(conn)?;
+        if !self.state.ensure_request(slot) {
+            return None;
+        }
+        self.state.peek(slot)
+    }
+
+    /// Like [`poll_transmit`](Self::poll_transmit), but as many slices of one request as `out` holds;
+    /// returns how many. The slices follow each other on the wire.
+    #[must_use]
+    pub fn poll_transmit_vectored<'s>(&'s mut self, now: Instant, conn: ConnId, out: &mut [&'s [u8]]) -> usize {
+        self.state.advance_clock(now);
+        match self.state.connection(conn) {
+            Some(slot) if self.state.ensure_request(slot) => self.state.peek_vectored(slot, out),
+            _ => 0,
+        }
+    }
+
+    /// What happened to records and to the producer, in the order in which it was decided. Events that
+    /// are not polled hold the slots of their batches: that is back-pressure, not loss.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let state = &mut self.state;
+        if let Some(outcome) = state.next_outcome() {
+            return Some(Event::Batch(outcome));
+        }
+        if let Some(topic) = state.take_changed_topic() {
+            return Some(Event::Topic(topic));
+        }
+        if let Some(problem) = state.problems.take() {
+            return Some(Event::Problem(problem));
+        }
+        if core::mem::take(&mut state.accumulator.writable_due) {
+            return Some(Event::Writable);
+        }
+        if state.take_flushed() {
+            return Some(Event::Flushed);
+        }
+        if state.net.life == Life::Ending && state.net.actions.is_empty() {
+            state.net.life = Life::Ended;
+            return Some(Event::Closed);
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has work next; `None` if only commands or inputs
+    /// can bring any. O(1).
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        self.state.next_deadline()
+    }
+
+    /// The broker's words on the failed batch that [`poll_event`](Self::poll_event) told last, up to 255
+    /// bytes and valid until its next call; empty if it said nothing.
+    #[must_use]
+    pub fn error_text(&self) -> &str {
+        let told = self.state.accumulator.told;
+        if told == NIL {
+            return "";
+        }
+        let batch = self.state.batches.at(told);
+        if batch.text_len == 0 {
+            return "";
+        }
+        let end = (HEADROOM as usize).saturating_add(batch.text_len.into());
+        let bytes = self.state.arena.block(batch.first_block).get(HEADROOM as usize..end).unwrap_or(&[]);
+        // The text may have been cut within a character.
+        match core::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let valid = bytes.get(..error.valid_up_to()).unwrap_or(&[]);
+                core::str::from_utf8(valid).unwrap_or("")
+            }
+        }
+    }
+
+    /// Counters since the producer was made.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.state.stats
+    }
+
+    /// How many partitions a topic has, as metadata said or the caller declared.
+    #[must_use]
+    pub fn partition_count(&self, topic: TopicId) -> Option<u32> {
+        let slot = self.state.topic_slot(topic)?;
+        u32::try_from(self.state.topics.at(slot.into()).partitions).ok()
+    }
+
+    /// The topic's last metadata error; [`ErrorCode::NONE`] if it is well or was not looked up yet.
+    #[must_use]
+    pub fn topic_error(&self, topic: TopicId) -> ErrorCode {
+        self.state.topic_slot(topic).map_or(ErrorCode::NONE, |slot| self.state.topic_error(slot))
+    }
+
+    /// The topic's name.
+    #[must_use]
+    pub fn topic_name(&self, topic: TopicId) -> Option<&str> {
+        self.state.topic_slot(topic).map(|slot| self.state.topic_name(slot))
+    }
+
+    /// The node id of the broker at the other end; `None` for a bootstrap server whose id is not known.
+    #[must_use]
+    pub fn connection_broker(&self, conn: ConnId) -> Option<i32> {
+        let slot = self.state.connection(conn)?;
+        let broker = self.state.broker_of(slot);
+        (broker != NONE).then(|| self.state.brokers.at(broker.into()).id)
+    }
+
+    /// Host and port of the other end, as configured or advertised.
+    #[must_use]
+    pub fn connection_host(&self, conn: ConnId) -> Option<(&str, u16)> {
+        let slot = self.state.connection(conn)?;
+        let peer: Peer = self.state.connections.at(slot.into()).peer;
+        self.state.peer_host(peer)
+    }
+
+    /// Batches whose outcome was not polled yet.
+    #[must_use]
+    pub fn outstanding_batches(&self) -> u32 {
+        self.state.accumulator.outstanding
+    }
+
+    /// Bytes for records, all in all.
+    #[must_use]
+    pub fn buffer_total_bytes(&self) -> u64 {
+        u64::from(self.state.arena.blocks()).saturating_mul(self.state.arena.block_size().into())
+    }
+
+    /// Bytes for records that are free.
+    #[must_use]
+    pub fn buffer_available_bytes(&self) -> u64 {
+        u64::from(self.state.arena.free()).saturating_mul(self.state.arena.block_size().into())
+    }
+
+    /// Whether [`Event::Closed`] was told.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.state.net.life == Life::Ended
+    }
+}

@@ -1,0 +1,208 @@
+//! What an answer, a lost connection or a timeout does to a batch (PRODUCER j).
+
+use crate::accumulator::batch::{BatchState, Outcome};
+use crate::error::{DeliveryError, ErrorCode, Fate, Problem};
+use crate::event::Failed;
+use crate::list::NIL;
+use crate::protocol::error_code::ProduceAction;
+use crate::record::batch::{sequence_after, sequence_distance};
+use crate::state::State;
+
+use super::IdentityState;
+
+/// A broker's answer for one partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) error: ErrorCode,
+    pub(crate) base_offset: i64,
+    pub(crate) log_append_time: i64,
+    pub(crate) log_start_offset: i64,
+    /// The first record that the broker named as bad.
+    pub(crate) record: Option<u32>,
+}
+
+impl State<'_> {
+    /// A batch, already out of its request, was answered.
+    pub(crate) fn answered(&mut self, batch: u32, answer: &Answer) {
+        let slot = self.landed(batch);
+        let action = answer.error.produce_action(answer.base_offset);
+        if let ProduceAction::Retry { refresh: true, .. } = action {
+            self.want_topic(self.partitions.at(slot).topic);
+        }
+        if matches!(action, ProduceAction::Success | ProduceAction::SuccessWithoutOffset) {
+            self.acknowledge_sequence(slot, batch);
+        }
+        if self.batches.at(batch).expired {
+            self.release_expired(batch);
+        } else {
+            self.act(slot, batch, action, answer);
+        }
+        self.resolve(slot);
+        self.settle(slot);
+    }
+
+    /// A batch's request will not be answered. `written` says whether the broker can have acted on
+    /// it: a request that was not handed over whole was never complete there.
+    pub(crate) fn lost(&mut self, batch: u32, error: ErrorCode, written: bool) {
+        let slot = self.landed(batch);
+        if self.batches.at(batch).expired {
+            self.release_expired(batch);
+        } else if self.batches.at(batch).text_len > 0 {
+            // Its answer began with a final error; its bytes hold the broker's words by now.
+            let error = self.batches.at(batch).last_error;
+            self.leave_hole(batch);
+            self.fail(batch, DeliveryError::Broker(error), Fate::Unknown);
+        } else {
+            self.batches.at_mut(batch).uncertain |= written;
+            self.retry(batch, error);
+        }
+        self.resolve(slot);
+        self.settle(slot);
+    }
+
+    /// With `acks=0`, writing is all there is (DESIGN §6.8).
+    pub(crate) fn written_unacknowledged(&mut self, batch: u32) {
+        let slot = self.landed(batch);
+        if self.batches.at(batch).expired {
+            self.release_expired(batch);
+        } else {
+            self.finish(batch, Outcome::Delivered { base_offset: -1, log_append_time: -1 });
+        }
+        self.settle(slot);
+    }
+
+    /// The batch is no longer in flight; returns its partition's slot.
+    fn landed(&mut self, batch: u32) -> u32 {
+        let slot = self.batches.at(batch).partition;
+        let partition = self.partitions.at_mut(slot);
+        partition.in_flight = partition.in_flight.wrapping_sub(1);
+        slot
+    }
+
+    fn act(&mut self, slot: u32, batch: u32, action: ProduceAction, answer: &Answer) {
+        match action {
+            ProduceAction::Success => {
+                let Answer { base_offset, log_append_time, .. } = *answer;
+                self.finish(batch, Outcome::Delivered { base_offset, log_append_time });
+            }
+            ProduceAction::SuccessWithoutOffset => {
+                self.finish(batch, Outcome::Delivered { base_offset: -1, log_append_time: -1 });
+            }
+            ProduceAction::Retry { definite, .. } => {
+                self.batches.at_mut(batch).uncertain |= !definite;
+                self.retry(batch, answer.error);
+            }
+            // The wire may have flipped a bit; the same bytes refused twice will be refused for ever.
+            ProduceAction::RetryOnce if self.batches.at(batch).last_error != answer.error => {
+                self.retry(batch, answer.error);
+            }
+            ProduceAction::RetryOnce => self.refuse(batch, answer, true),
+            ProduceAction::Split => self.too_large(batch, answer),
+            ProduceAction::Sequence => self.sequence_refused(slot, batch, answer),
+            ProduceAction::Epoch => self.refuse(batch, answer, true),
+            ProduceAction::Fail { fatal, definite } => {
+                self.refuse(batch, answer, definite);
+                if fatal && self.config.enable_idempotence {
+                    self.become_fatal(answer.error);
+                }
+            }
+        }
+    }
+
+    /// Sends the batch again after a backoff, unless its retries are used up.
+    fn retry(&mut self, batch: u32, error: ErrorCode) {
+        let slot = self.batches.at_mut(batch);
+        slot.last_error = error;
+        if slot.attempts > self.config.retries {
+            let fate = slot.fate();
+            self.leave_hole(batch);
+            self.fail(batch, DeliveryError::Broker(error), fate);
+            return;
+        }
+        self.back_off(batch);
+    }
+
+    /// The broker will not take it.
+    fn refuse(&mut self, batch: u32, answer: &Answer, definite: bool) {
+        self.batches.at_mut(batch).uncertain |= !definite;
+        let fate = self.batches.at(batch).fate();
+        self.leave_hole(batch);
+        let error = DeliveryError::Broker(answer.error);
+        self.finish(batch, Outcome::Failed(Failed { error, fate, record: answer.record }));
+    }
+
+    /// `MESSAGE_TOO_LARGE`: two halves, or a record that is too large by itself. Without spare blocks
+    /// for the halves the batch comes back to this later.
+    fn too_large(&mut self, batch: u32, answer: &Answer) {
+        if self.batches.at(batch).count <= 1 || !self.make_splittable(batch) {
+            let fate = self.batches.at(batch).fate();
+            self.leave_hole(batch);
+            self.fail(batch, DeliveryError::RecordTooLarge, fate);
+            return;
+        }
+        match self.split(batch) {
+            Some(_) => {
+                // The refusal was final for the whole; the halves have not been tried.
+                self.batches.at_mut(batch).last_error = ErrorCode::NONE;
+            }
+            None => self.retry(batch, answer.error),
+        }
+    }
+
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER or UNKNOWN_PRODUCER_ID (k.5).
+    fn sequence_refused(&mut self, slot: u32, batch: u32, answer: &Answer) {
+        let partition = self.partitions.at(slot);
+        let expected = if partition.last_acked < 0 { 0 } else { sequence_after(partition.last_acked, 1) };
+        let base = self.batches.at(batch).base_sequence;
+        let distance = sequence_distance(expected, base);
+        let first_in_line = partition.queue.front() == batch;
+        let state_lost = if answer.error == ErrorCode::UNKNOWN_PRODUCER_ID {
+            // Without a log start offset the broker is too old to tell; it asks for patience.
+            answer.log_start_offset >= 0
+        } else if distance < 0 {
+            // A later batch is in the log, so this one can never be: it was certainly not appended.
+            self.batches.at_mut(batch).uncertain = false;
+            self.fail(batch, DeliveryError::SequenceGap, Fate::NotWritten);
+            return;
+        } else {
+            // An earlier batch failed: it is sent again first. With none before it, the gap is real, or
+            // the broker forgot us.
+            first_in_line && !partition.unresolved
+        };
+        self.batches.at_mut(batch).last_error = answer.error;
+        if state_lost {
+            self.partitions.at_mut(slot).gap = true;
+            self.batches.at_mut(batch).state = BatchState::Retry;
+        } else {
+            self.retry(batch, answer.error);
+        }
+    }
+
+    /// Nothing can be sent any more.
+    pub(crate) fn become_fatal(&mut self, error: ErrorCode) {
+        self.identity.state = IdentityState::Fatal;
+        self.identity.fatal = error;
+        self.problems.report(Problem::Fatal(error));
+        self.give_up_all(DeliveryError::Broker(error));
+    }
+
+    /// The batch of the request `request` for a partition, if it has one that is not answered yet.
+    pub(crate) fn batch_in_request(&self, topic: u16, index: i32, request: u32) -> Option<u32> {
+        let slot = self.find_partition(topic, index);
+        if slot == NIL {
+            return None;
+        }
+        let mut batch = self.partitions.at(slot).queue.front();
+        while batch != NIL {
+            let candidate = self.batches.at(batch);
+            if candidate.state == BatchState::InFlight && candidate.request == request {
+                return Some(batch);
+            }
+            batch = crate::list::List::<crate::accumulator::batch::InQueue>::after(&self.batches, batch);
+            if candidate.state != BatchState::InFlight && candidate.attempts == 0 {
+                break; // never sent, and so is everything behind it
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,242 @@
+//! A Produce response, as it streams by: each partition's batch has its outcome as soon as the
+//! partition's fields are complete.
+
+use crate::accumulator::batch::{HEADROOM, InState};
+use crate::accumulator::partition::NONE;
+use crate::cluster::topic::{FNV_START, fnv1a};
+use crate::error::ErrorCode;
+use crate::list::{List, NIL};
+use crate::protocol::decode::Sink;
+use crate::protocol::error_code::ProduceAction;
+use crate::protocol::produce::field;
+use crate::state::State;
+
+use super::outcome::Answer;
+
+/// What is known so far of the response that a connection is reading.
+#[derive(Clone, Debug)]
+pub(crate) struct ProduceResponse {
+    name_hash: u64,
+    name_len: u32,
+    /// The topic's slot, or [`NONE`].
+    topic: u16,
+    /// Where in the request the last topic was found: answers mostly come in order.
+    cursor: u32,
+    index: i32,
+    answer: Answer,
+    leader_id: i32,
+    leader_epoch: i32,
+    /// The batch whose first block takes the broker's words, or [`NIL`].
+    text_batch: u32,
+    node: u16,
+    pub(crate) throttle_ms: u32,
+    /// The response has a partition that was not asked for.
+    pub(crate) mismatch: bool,
+}
+
+impl ProduceResponse {
+    pub(crate) const fn new() -> Self {
+        Self {
+            name_hash: FNV_START,
+            name_len: 0,
+            topic: NONE,
+            cursor: NIL,
+            index: -1,
+            answer: NO_ANSWER,
+            leader_id: -1,
+            leader_epoch: -1,
+            text_batch: NIL,
+            node: NONE,
+            throttle_ms: 0,
+            mismatch: false,
+        }
+    }
+}
+
+const NO_ANSWER: Answer =
+    Answer { error: ErrorCode::NONE, base_offset: -1, log_append_time: -1, log_start_offset: -1, record: None };
+
+/// Applies a response's fields to the state.
+pub(crate) struct ProduceSink<'s, 'a> {
+    pub(crate) state: &'s mut State<'a>,
+    pub(crate) connection: u16,
+}
+
+impl ProduceSink<'_, '_> {
+    fn reading(&mut self) -> &mut ProduceResponse {
+        &mut self.state.connections.at_mut(self.connection.into()).produce
+    }
+
+    /// The batches of the request that is being answered.
+    fn request(&self) -> (u32, List<InState>) {
+        let connection = self.state.connections.at(self.connection.into());
+        connection.oldest().map_or((0, List::new()), |request| (request.request, request.batches))
+    }
+
+    /// Finds the topic of the id among those of the request: ids are matched as they were when the
+    /// request was formed, whatever metadata says by now (KAFKA-19397).
+    fn topic_by_id(&mut self, id: &[u8; 16]) -> u16 {
+        let (_, batches) = self.request();
+        let cursor = self.reading().cursor;
+        let start = if cursor == NIL { batches.front() } else { cursor };
+        for from in [start, batches.front()] {
+            let mut batch = from;
+            while batch != NIL {
+                let slot = self.state.batches.at(batch);
+                let topic = self.state.partitions.at(slot.partition).topic;
+                if self.state.topics.at(topic.into()).answers_to(id) {
+                    return topic;
+                }
+                batch = List::<InState>::after(&self.state.batches, batch);
+            }
+        }
+        NONE
+    }
+
+    fn batch(&mut self) -> Option<u32> {
+        let (topic, index) = (self.reading().topic, self.reading().index);
+        let (request, _) = self.request();
+        if topic == NONE { None } else { self.state.batch_in_request(topic, index, request) }
+    }
+
+    fn end_partition(&mut self) {
+        let Some(batch) = self.batch() else {
+            self.reading().mismatch = true;
+            return;
+        };
+        let (topic, index, answer) = (self.reading().topic, self.reading().index, self.reading().answer);
+        let (leader_id, leader_epoch) = (self.reading().leader_id, self.reading().leader_epoch);
+        let connection = self.state.connections.at_mut(self.connection.into());
+        let next = List::<InState>::after(&self.state.batches, batch);
+        if let Some(request) = connection.awaiting_mut().first_mut() {
+            request.batches.remove(&mut self.state.batches, batch);
+        }
+        connection.produce.cursor = next;
+        if leader_id >= 0 && leader_epoch >= 0 {
+            // KIP-951: the new leader came with the refusal; the retry need not wait for metadata.
+            self.state.hint_leader(topic, index, leader_id, leader_epoch);
+        }
+        self.state.answered(batch, &answer);
+    }
+
+    /// The broker's words on a batch that will fail go into the batch's own first block: its records
+    /// are of no use any more.
+    fn begin_text(&mut self) {
+        let answer = self.reading().answer;
+        let last = matches!(
+            answer.error.produce_action(answer.base_offset),
+            ProduceAction::Fail { .. } | ProduceAction::Epoch
+        );
+        let batch = self.batch().filter(|&batch| {
+            let batch = self.state.batches.at(batch);
+            last && !batch.expired && batch.text_len == 0
+        });
+        self.reading().text_batch = batch.unwrap_or(NIL);
+        if let Some(batch) = batch {
+            self.state.batches.at_mut(batch).last_error = answer.error;
+        }
+    }
+
+    fn take_text(&mut self, chunk: &[u8]) {
+        let index = self.reading().text_batch;
+        if index == NIL {
+            return;
+        }
+        let (len, block) = (self.state.batches.at(index).text_len, self.state.batches.at(index).first_block);
+        let start = (HEADROOM as usize).saturating_add(len.into());
+        let room = self.state.arena.block_mut(block).get_mut(start..).unwrap_or(&mut []);
+        let taken = chunk.len().min(room.len()).min(usize::from(u8::MAX - len));
+        if let (Some(to), Some(from)) = (room.get_mut(..taken), chunk.get(..taken)) {
+            to.copy_from_slice(from);
+            self.state.batches.at_mut(index).text_len = len.wrapping_add(taken as u8);
+        }
+    }
+}
+
+impl Sink for ProduceSink<'_, '_> {
+    fn int(&mut self, field: u8, value: i64) {
+        let reading = self.reading();
+        match field {
+            field::PARTITION_INDEX => reading.index = value as i32,
+            field::ERROR => reading.answer.error = ErrorCode::from(value as i16),
+            field::BASE_OFFSET => reading.answer.base_offset = value,
+            field::LOG_APPEND_TIME => reading.answer.log_append_time = value,
+            field::LOG_START_OFFSET => reading.answer.log_start_offset = value,
+            field::RECORD_INDEX if reading.answer.record.is_none() => reading.answer.record = u32::try_from(value).ok(),
+            field::LEADER_ID => reading.leader_id = value as i32,
+            field::LEADER_EPOCH => reading.leader_epoch = value as i32,
+            field::THROTTLE => reading.throttle_ms = u32::try_from(value).unwrap_or(0),
+            field::NODE_ID => {
+                let node = self.state.begin_broker(value as i32);
+                self.reading().node = node;
+            }
+            field::NODE_PORT => {
+                let node = self.reading().node;
+                self.state.end_broker(node, value as u16);
+            }
+            _ => {}
+        }
+    }
+
+    fn uuid(&mut self, _field: u8, id: &[u8; 16]) {
+        let topic = self.topic_by_id(id);
+        self.reading().topic = topic;
+    }
+
+    fn text_begin(&mut self, field: u8, len: Option<u32>) {
+        match field {
+            field::TOPIC_NAME => {
+                let reading = self.reading();
+                (reading.name_hash, reading.name_len) = (FNV_START, len.unwrap_or(0));
+            }
+            field::RECORD_MESSAGE | field::ERROR_MESSAGE => self.begin_text(),
+            field::NODE_HOST => {
+                let node = self.reading().node;
+                self.state.begin_host(node, len.unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, field: u8, chunk: &[u8]) {
+        match field {
+            field::TOPIC_NAME => {
+                let reading = self.reading();
+                reading.name_hash = fnv1a(reading.name_hash, chunk);
+            }
+            field::RECORD_MESSAGE | field::ERROR_MESSAGE => self.take_text(chunk),
+            field::NODE_HOST => {
+                let node = self.reading().node;
+                self.state.take_host(node, chunk);
+            }
+            _ => {}
+        }
+    }
+
+    fn text_end(&mut self, field: u8) {
+        if field == field::TOPIC_NAME {
+            let (hash, len) = (self.reading().name_hash, self.reading().name_len);
+            let topic = self.state.find_topic_by_hash(hash, len);
+            self.reading().topic = topic;
+        }
+    }
+
+    fn element_begin(&mut self, field: u8) {
+        let reading = self.reading();
+        match field {
+            field::TOPIC => reading.topic = NONE,
+            field::PARTITION => {
+                reading.index = -1;
+                reading.answer = NO_ANSWER;
+                (reading.leader_id, reading.leader_epoch) = (-1, -1);
+            }
+            _ => {}
+        }
+    }
+
+    fn element_end(&mut self, field: u8) {
+        if field == field::PARTITION {
+            self.end_partition();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The producer's whole state. The rooms' behaviour is in `impl State` blocks, one family per room:
+//! [`crate::accumulator`], [`crate::cluster`], [`crate::sender`], [`crate::connection`].
+
+use crate::accumulator::Accumulator;
+use crate::accumulator::arena::Arena;
+use crate::accumulator::batch::Batch;
+use crate::accumulator::partition::Partition;
+use crate::cluster::Cluster;
+use crate::cluster::broker::Broker;
+use crate::cluster::topic::Topic;
+use crate::connection::Connections;
+use crate::connection::slot::Connection;
+use crate::error::{ConfigError, Problem};
+use crate::random::Random;
+use crate::sender::Identity;
+use crate::storage::{Slab, Slots, Storage};
+use crate::timer::Timers;
+use crate::{Config, Instant, Stats};
+
+/// Everything a producer knows.
+#[derive(Debug)]
+pub(crate) struct State<'a> {
+    pub(crate) config: Config<'a>,
+    pub(crate) arena: Arena<'a>,
+    pub(crate) batches: Slots<'a, Batch>,
+    pub(crate) partitions: Slots<'a, Partition>,
+    pub(crate) topics: Slots<'a, Topic>,
+    pub(crate) brokers: Slots<'a, Broker>,
+    pub(crate) connections: Slots<'a, Connection>,
+    pub(crate) timers: Timers<'a>,
+    pub(crate) topic_names: Slab<'a>,
+    pub(crate) hosts: Slab<'a>,
+    pub(crate) scratch: Slab<'a>,
+    /// Queues and deadlines of batches.
+    pub(crate) accumulator: Accumulator,
+    /// What is known of the cluster, and when to ask again.
+    pub(crate) cluster: Cluster,
+    /// Producer id and epoch.
+    pub(crate) identity: Identity,
+    /// Lists over the connections.
+    pub(crate) net: Connections,
+    pub(crate) random: Random,
+    pub(crate) stats: Stats,
+    /// The latest `now`; time never runs back in here (PITFALLS 51).
+    pub(crate) now: Instant,
+    /// Unix time minus `now`, in milliseconds, once a wall clock was set.
+    pub(crate) wall_offset_ms: Option<i64>,
+    /// A driver that sleeps must wake up: an action, a writable connection, an earlier deadline.
+    pub(crate) wake: bool,
+    pub(crate) problems: Problems,
+}
+
+/// Problems that are yet to be told, at most one of each kind.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    pending: [Option<Problem>; 4],
+}
+
+impl Problems {
+    /// Queues a problem unless one of its kind waits already.
+    pub(crate) fn report(&mut self, problem: Problem) {
+        let same = |queued: &Option<Problem>| {
+            queued.is_some_and(|queued| core::mem::discriminant(&queued) == core::mem::discriminant(&problem))
+        };
+        if self.pending.iter().any(same) {
+            return;
+        }
+        if let Some(free) = self.pending.iter_mut().find(|queued| queued.is_none()) {
+            *free = Some(problem);
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Problem> {
+        self.pending.iter_mut().find_map(Option::take)
+    }
+}
+
+impl<'a> State<'a> {
+    pub(crate) fn new(
+        config: Config<'a>,
+        storage: Storage<'a>,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        storage.validate()?;
+        let cluster = Cluster::new(&config, storage.hosts.stride())?;
+        let client_id_max = storage.scratch.stride().saturating_sub(80);
+        if config.client_id.as_str().len() > client_id_max {
+            return Err(ConfigError::ClientIdTooLong { max: client_id_max as u32 });
+        }
+        let mut state = Self {
+            arena: Arena::new(storage.arena, storage.blocks, storage.block_size),
+            batches: storage.batches,
+            partitions: storage.partitions,
+            topics: storage.topics,
+            brokers: storage.brokers,
+            connections: storage.connections,
+            timers: Timers::new(storage.timers),
+            topic_names: storage.topic_names,
+            hosts: storage.hosts,
+            scratch: storage.scratch,
+            accumulator: Accumulator::new(),
+            cluster,
+            identity: Identity::new(config.enable_idempotence),
+            net: Connections::new(),
+            random: Random::new(seed),
+            stats: Stats::default(),
+            now,
+            wall_offset_ms: None,
+            wake: false,
+            problems: Problems::default(),
+            config,
+        };
+        state.init_accumulator();
+        state.init_cluster();
+        Ok(state)
+    }
+
+    /// Takes the caller's time, never backwards.
+    #[inline]
+    pub(crate) fn advance_clock(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// `initial × 2^failures`, at most `max`, ±20 % (PRODUCER f.3). Without jitter where it cannot grow.
+    pub(crate) fn backoff_ms(&mut self, initial: u32, max: u32, failures: u32) -> u32 {
+        if max <= initial {
+            return initial.min(max);
+        }
+        let grown = u64::from(initial).checked_shl(failures.min(32)).unwrap_or(u64::MAX).min(max.into());
+        let percent = 80u64.wrapping_add(u64::from(self.random.below(41)));
+        // At most 2^32 × 120, and a division by a constant.
+        (grown.saturating_mul(percent) / 100).min(max.into()) as u32
+    }
+}

@@ -1,0 +1,453 @@
+//! All of the producer's memory: caller-owned, of fixed size, cut into slots.
+//!
+//! Nothing in the core grows. Queues are intrusive lists of indices inside the slots
+//! ([`crate::list`]), so no queue has memory of its own and none can overflow.
+
+use crate::accumulator::batch::Batch;
+use crate::accumulator::partition::Partition;
+use crate::cluster::broker::Broker;
+use crate::cluster::topic::Topic;
+use crate::connection::slot::Connection;
+use crate::error::ConfigError;
+use crate::timer::TimerCell;
+
+/// Smallest block: a batch's first block holds headroom and header in one piece.
+pub(crate) const BLOCK_SIZE_MIN: usize = 128;
+/// Blocks that only splitting and in-place compression may take.
+pub(crate) const RESERVED_BLOCKS: u32 = 3;
+/// Batch slots that only splitting may take.
+pub(crate) const RESERVED_BATCHES: u32 = 1;
+/// Timers besides one per connection and one per broker; see [`crate::timer`].
+#[doc(hidden)]
+pub const SINGLE_TIMERS: usize = 4;
+/// Bytes that a topic's text needs beside its name: both forms of the length prefix.
+#[doc(hidden)]
+pub const TOPIC_FRAMING: usize = 4;
+
+/// An array of slots, never empty: borrowed from the caller, or owned where there is a heap.
+///
+/// An index out of range yields the first slot rather than a panic: firmware links no panic
+/// machinery. Debug builds assert.
+#[derive(Debug)]
+pub(crate) enum Slots<'a, T> {
+    Borrowed {
+        first: &'a mut T,
+        rest: &'a mut [T],
+    },
+    #[cfg(feature = "alloc")]
+    Owned {
+        first: alloc::boxed::Box<T>,
+        rest: alloc::vec::Vec<T>,
+    },
+}
+
+impl<'a, T> Slots<'a, T> {
+    fn borrowed(slots: &'a mut [T]) -> Option<Self> {
+        let (first, rest) = slots.split_first_mut()?;
+        Some(Self::Borrowed { first, rest })
+    }
+
+    #[cfg(feature = "alloc")]
+    fn owned(count: usize) -> Self
+    where
+        T: Default + Clone,
+    {
+        let rest = alloc::vec![T::default(); count.saturating_sub(1)];
+        Self::Owned { first: alloc::boxed::Box::new(T::default()), rest }
+    }
+
+    /// `count` fresh slots, for unit tests of the structures built on slots.
+    #[cfg(all(test, feature = "alloc"))]
+    pub(crate) fn for_test(count: usize) -> Self
+    where
+        T: Default + Clone,
+    {
+        Self::owned(count)
+    }
+
+    #[inline]
+    fn parts(&self) -> (&T, &[T]) {
+        match self {
+            Self::Borrowed { first, rest } => (first, rest),
+            #[cfg(feature = "alloc")]
+            Self::Owned { first, rest } => (first, rest),
+        }
+    }
+
+    #[inline]
+    fn parts_mut(&mut self) -> (&mut T, &mut [T]) {
+        match self {
+            Self::Borrowed { first, rest } => (first, rest),
+            #[cfg(feature = "alloc")]
+            Self::Owned { first, rest } => (first, rest),
+        }
+    }
+
+    /// How many slots there are, at least one.
+    #[inline]
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.parts().1.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, index: u32) -> &T {
+        debug_assert!(index < self.len(), "slot {index} of {}", self.len());
+        let (first, rest) = self.parts();
+        match index.checked_sub(1) {
+            None => first,
+            Some(index) => rest.get(index as usize).unwrap_or(first),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, index: u32) -> &mut T {
+        debug_assert!(index < self.len(), "slot {index} of {}", self.len());
+        let (first, rest) = self.parts_mut();
+        match index.checked_sub(1) {
+            None => first,
+            Some(index) => rest.get_mut(index as usize).unwrap_or(first),
+        }
+    }
+
+    /// Every slot with its index.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let (first, rest) = self.parts();
+        (0..).zip(core::iter::once(first).chain(rest))
+    }
+}
+
+/// Plain bytes: borrowed, or owned where there is a heap.
+#[derive(Debug)]
+pub(crate) enum Bytes<'a> {
+    Borrowed(&'a mut [u8]),
+    #[cfg(feature = "alloc")]
+    Owned(alloc::vec::Vec<u8>),
+}
+
+impl Bytes<'_> {
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Owned(bytes) => bytes,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            #[cfg(feature = "alloc")]
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// Equal pieces of text: topic names, hosts, the connections' scratch.
+#[derive(Debug)]
+pub(crate) struct Slab<'a> {
+    bytes: Bytes<'a>,
+    stride: usize,
+}
+
+impl Slab<'_> {
+    /// Stands in for a slab that is lent elsewhere for a moment.
+    pub(crate) fn empty() -> Self {
+        Self { bytes: Bytes::Borrowed(&mut []), stride: 0 }
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    pub(crate) fn get(&self, index: u32) -> &[u8] {
+        let start = self.stride.saturating_mul(index as usize);
+        self.bytes.as_slice().get(start..start.saturating_add(self.stride)).unwrap_or(&[])
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> &mut [u8] {
+        let start = self.stride.saturating_mul(index as usize);
+        self.bytes.as_mut_slice().get_mut(start..start.saturating_add(self.stride)).unwrap_or(&mut [])
+    }
+}
+
+/// One arena block's place in a chain.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(hidden)]
+pub struct Block {
+    pub(crate) next: u32,
+}
+
+/// The producer's memory, checked for consistency when it is made.
+///
+/// On boards [`static_storage!`](crate::static_storage) gives it from a `static`; with the `alloc`
+/// feature [`Storage::heap`] allocates it once.
+#[derive(Debug)]
+pub struct Storage<'a> {
+    pub(crate) arena: Bytes<'a>,
+    pub(crate) block_size: u32,
+    pub(crate) blocks: Slots<'a, Block>,
+    pub(crate) batches: Slots<'a, Batch>,
+    pub(crate) partitions: Slots<'a, Partition>,
+    pub(crate) topics: Slots<'a, Topic>,
+    pub(crate) brokers: Slots<'a, Broker>,
+    pub(crate) connections: Slots<'a, Connection>,
+    pub(crate) timers: Slots<'a, TimerCell>,
+    pub(crate) topic_names: Slab<'a>,
+    pub(crate) hosts: Slab<'a>,
+    pub(crate) scratch: Slab<'a>,
+}
+
+impl Storage<'_> {
+    /// Checks that every part can hold what the core needs at least.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let small = |part, min: usize| Err(ConfigError::StorageTooSmall { part, min: min as u32 });
+        let block_size = self.block_size as usize;
+        if block_size < BLOCK_SIZE_MIN {
+            return small("block", BLOCK_SIZE_MIN);
+        }
+        if self.blocks.len() <= RESERVED_BLOCKS {
+            return small("blocks", RESERVED_BLOCKS as usize + 1);
+        }
+        if self.arena.as_slice().len() < block_size.saturating_mul(self.blocks.len() as usize) {
+            return small("arena", block_size.saturating_mul(self.blocks.len() as usize));
+        }
+        if self.batches.len() <= RESERVED_BATCHES {
+            return small("batches", RESERVED_BATCHES as usize + 1);
+        }
+        if self.topic_names.stride <= TOPIC_FRAMING {
+            return small("topic_bytes", 1);
+        }
+        if self.scratch.stride < 96 {
+            return small("scratch_bytes", 96);
+        }
+        Ok(())
+    }
+}
+
+/// How much of everything [`Storage::heap`] allocates.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `buffer.memory`: bytes for records that wait, travel or await their answer.
+    pub buffer_memory: usize,
+    /// Bytes per arena block, at least 128; a batch wastes half a block on average.
+    pub block_size: usize,
+    /// Batches that may exist at a time.
+    pub batches: usize,
+    /// Partitions that may be in use at a time, over all topics.
+    pub partitions: usize,
+    /// Topics.
+    pub topics: usize,
+    /// Brokers.
+    pub brokers: usize,
+    /// Connections open at a time.
+    pub connections: usize,
+    /// Longest topic name; Kafka's own limit is 249.
+    pub topic_bytes: usize,
+    /// Longest host name; DNS's own limit is 253.
+    pub host_bytes: usize,
+    /// A connection's scratch for request headers and control requests.
+    pub scratch_bytes: usize,
+}
+
+#[cfg(feature = "alloc")]
+impl Default for Limits {
+    /// For servers: 32 MiB of records in 4 KiB blocks.
+    fn default() -> Self {
+        Self {
+            buffer_memory: 32 << 20,
+            block_size: 4096,
+            batches: 8192,
+            partitions: 4096,
+            topics: 256,
+            brokers: 128,
+            connections: 128,
+            topic_bytes: 249,
+            host_bytes: 253,
+            scratch_bytes: 512,
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Storage<'static> {
+    /// Allocates everything at once; the core allocates nothing after this.
+    #[must_use]
+    pub fn heap(limits: &Limits) -> Self {
+        let block_size = limits.block_size.clamp(BLOCK_SIZE_MIN, 1 << 24);
+        let blocks = (limits.buffer_memory / block_size).clamp(RESERVED_BLOCKS as usize + 1, u32::MAX as usize - 1);
+        let slab = |stride: usize, count: usize| Slab {
+            bytes: Bytes::Owned(alloc::vec![0; stride.saturating_mul(count.max(1))]),
+            stride,
+        };
+        Self {
+            arena: Bytes::Owned(alloc::vec![0; blocks.saturating_mul(block_size)]),
+            block_size: block_size as u32,
+            blocks: Slots::owned(blocks),
+            batches: Slots::owned(limits.batches.max(RESERVED_BATCHES as usize + 1)),
+            partitions: Slots::owned(limits.partitions),
+            topics: Slots::owned(limits.topics.clamp(1, 0xfffe)),
+            brokers: Slots::owned(limits.brokers.clamp(1, 0x7ffe)),
+            connections: Slots::owned(limits.connections.clamp(1, 0x7ffe)),
+            timers: Slots::owned(limits.connections.clamp(1, 0x7ffe) + limits.brokers.clamp(1, 0x7ffe) + SINGLE_TIMERS),
+            topic_names: slab(limits.topic_bytes.saturating_add(TOPIC_FRAMING), limits.topics),
+            hosts: slab(limits.host_bytes, limits.brokers),
+            scratch: slab(limits.scratch_bytes.max(96), limits.connections),
+        }
+    }
+}
+
+/// Memory for a producer in a `static`, sized at compile time; made by
+/// [`static_storage!`](crate::static_storage), whose names keep the numbers apart.
+#[derive(Debug)]
+pub struct StaticStorage<
+    const BLOCK: usize,
+    const BLOCKS: usize,
+    const BATCHES: usize,
+    const PARTITIONS: usize,
+    const TOPICS: usize,
+    const BROKERS: usize,
+    const CONNECTIONS: usize,
+    const TIMERS: usize,
+    const TOPIC_BYTES: usize,
+    const HOST_BYTES: usize,
+    const SCRATCH_BYTES: usize,
+> {
+    arena: [[u8; BLOCK]; BLOCKS],
+    blocks: [Block; BLOCKS],
+    batches: [Batch; BATCHES],
+    partitions: [Partition; PARTITIONS],
+    topics: [Topic; TOPICS],
+    brokers: [Broker; BROKERS],
+    connections: [Connection; CONNECTIONS],
+    timers: [TimerCell; TIMERS],
+    topic_names: [[u8; TOPIC_BYTES]; TOPICS],
+    hosts: [[u8; HOST_BYTES]; BROKERS],
+    scratch: [[u8; SCRATCH_BYTES]; CONNECTIONS],
+}
+
+impl<
+    const BLOCK: usize,
+    const BLOCKS: usize,
+    const BATCHES: usize,
+    const PARTITIONS: usize,
+    const TOPICS: usize,
+    const BROKERS: usize,
+    const CONNECTIONS: usize,
+    const TIMERS: usize,
+    const TOPIC_BYTES: usize,
+    const HOST_BYTES: usize,
+    const SCRATCH_BYTES: usize,
+>
+    StaticStorage<
+        BLOCK,
+        BLOCKS,
+        BATCHES,
+        PARTITIONS,
+        TOPICS,
+        BROKERS,
+        CONNECTIONS,
+        TIMERS,
+        TOPIC_BYTES,
+        HOST_BYTES,
+        SCRATCH_BYTES,
+    >
+{
+    const FITS: () = assert!(
+        BLOCK >= BLOCK_SIZE_MIN
+            && BLOCKS > RESERVED_BLOCKS as usize
+            && BATCHES > RESERVED_BATCHES as usize
+            && PARTITIONS > 0
+            && TOPICS > 0
+            && BROKERS > 0
+            && CONNECTIONS > 0
+            && TIMERS == BROKERS + CONNECTIONS + SINGLE_TIMERS
+            && TOPIC_BYTES > TOPIC_FRAMING
+            && SCRATCH_BYTES >= 96,
+        "static_storage!: block >= 128, blocks >= 4, batches >= 2, scratch_bytes >= 96, the others >= 1"
+    );
+
+    /// Fresh memory, usable in a `static` or `const`.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "a default would be one more name for a large value")]
+    pub const fn new() -> Self {
+        let () = Self::FITS;
+        Self {
+            arena: [[0; BLOCK]; BLOCKS],
+            blocks: [Block { next: 0 }; BLOCKS],
+            batches: [const { Batch::new() }; BATCHES],
+            partitions: [const { Partition::new() }; PARTITIONS],
+            topics: [const { Topic::new() }; TOPICS],
+            brokers: [const { Broker::new() }; BROKERS],
+            connections: [const { Connection::new() }; CONNECTIONS],
+            timers: [const { TimerCell::new() }; TIMERS],
+            topic_names: [[0; TOPIC_BYTES]; TOPICS],
+            hosts: [[0; HOST_BYTES]; BROKERS],
+            scratch: [[0; SCRATCH_BYTES]; CONNECTIONS],
+        }
+    }
+
+    /// The memory, lent to one producer. `None` only if a size is zero, which [`Self::new`] refuses
+    /// to compile.
+    #[must_use]
+    pub fn storage(&mut self) -> Option<Storage<'_>> {
+        Some(Storage {
+            arena: Bytes::Borrowed(self.arena.as_flattened_mut()),
+            block_size: BLOCK as u32,
+            blocks: Slots::borrowed(&mut self.blocks)?,
+            batches: Slots::borrowed(&mut self.batches)?,
+            partitions: Slots::borrowed(&mut self.partitions)?,
+            topics: Slots::borrowed(&mut self.topics)?,
+            brokers: Slots::borrowed(&mut self.brokers)?,
+            connections: Slots::borrowed(&mut self.connections)?,
+            timers: Slots::borrowed(&mut self.timers)?,
+            topic_names: Slab { bytes: Bytes::Borrowed(self.topic_names.as_flattened_mut()), stride: TOPIC_BYTES },
+            hosts: Slab { bytes: Bytes::Borrowed(self.hosts.as_flattened_mut()), stride: HOST_BYTES },
+            scratch: Slab { bytes: Bytes::Borrowed(self.scratch.as_flattened_mut()), stride: SCRATCH_BYTES },
+        })
+    }
+}
+
+/// The type of a producer's memory, by named sizes:
+///
+/// ```
+/// type Board = klamm_core::static_storage!(
+///     block: 256, blocks: 16, batches: 8, partitions: 4, topics: 1, brokers: 3, connections: 2
+/// );
+/// let mut board = Board::new(); // or a `static`, through a cell of your choice
+/// let storage = board.storage().unwrap();
+/// # let _ = storage;
+/// ```
+///
+/// `topic_bytes: 64, host_bytes: 64, scratch_bytes: 160` may follow: the longest topic name, the
+/// longest host name, and the room for a request's header.
+#[macro_export]
+macro_rules! static_storage {
+    (block: $block:expr, blocks: $blocks:expr, batches: $batches:expr, partitions: $partitions:expr,
+     topics: $topics:expr, brokers: $brokers:expr, connections: $connections:expr $(,)?) => {
+        $crate::static_storage!(
+            block: $block, blocks: $blocks, batches: $batches, partitions: $partitions,
+            topics: $topics, brokers: $brokers, connections: $connections,
+            topic_bytes: 64, host_bytes: 64, scratch_bytes: 160
+        )
+    };
+    (block: $block:expr, blocks: $blocks:expr, batches: $batches:expr, partitions: $partitions:expr,
+     topics: $topics:expr, brokers: $brokers:expr, connections: $connections:expr,
+     topic_bytes: $topic_bytes:expr, host_bytes: $host_bytes:expr, scratch_bytes: $scratch_bytes:expr $(,)?) => {
+        $crate::StaticStorage<
+            { $block },
+            { $blocks },
+            { $batches },
+            { $partitions },
+            { $topics },
+            { $brokers },
+            { $connections },
+            { $brokers + $connections + $crate::SINGLE_TIMERS },
+            { $topic_bytes + $crate::TOPIC_FRAMING },
+            { $host_bytes },
+            { $scratch_bytes },
+        >
+    };
+}

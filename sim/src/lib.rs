@@ -1,0 +1,48 @@
+//! A Kafka cluster simulated at byte level.
+//!
+//! [`Cluster`] is a whole cluster in one value: brokers, topics, leaders, logs, producer state. Bytes of requests go in, bytes of
+//! answers come out. It reads no clock and starts no thread, uses integers and ordered maps only, and does the same on every
+//! platform: a test that drives it from one seed can be replayed exactly. Its codec is its own, written from Kafka's schemas and
+//! sharing nothing with the producer that it judges.
+//!
+//! [`FaultScript`] says what goes wrong. [`tcp`] puts the same cluster behind loopback sockets, for examples and for clients that cannot
+//! be driven by hand. [`reader`] reads a topic back from any Kafka, a real one as well.
+//!
+//! ```
+//! use klamm_sim::{Cluster, ClusterOptions};
+//!
+//! let mut cluster = Cluster::new(ClusterOptions::default());
+//! cluster.create_topic("events", 2);
+//! let connection = cluster.connect(0, 1).expect("broker 1 is alive");
+//! // ApiVersions v0, correlation id 7, no client id.
+//! cluster.receive(0, connection, b"\x00\x00\x00\x0a\x00\x12\x00\x00\x00\x00\x00\x07\xff\xff");
+//! let mut answer = Vec::new();
+//! assert!(cluster.transmit(0, connection, &mut answer));
+//! assert_eq!(answer[4..10], [0, 0, 0, 7, 0, 0]);
+//! ```
+//!
+//! # What it does not do
+//!
+//! No transactions, consumer groups, SASL or TLS: FindCoordinator answers `COORDINATOR_NOT_AVAILABLE`, a transactional batch is refused.
+//! Replication is a matter of who leads; there is one copy of each log.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod cluster;
+mod compression;
+pub mod error;
+mod fault;
+mod history;
+mod protocol;
+pub mod reader;
+pub mod tcp;
+mod versions;
+mod wire;
+
+pub use batch::StoredRecord;
+pub use cluster::{Cluster, ClusterOptions, ConnectionId, TopicOptions};
+pub use compression::Codec;
+pub use fault::{Action, Fault, FaultScript};
+pub use history::{SeenBatch, SeenRequest};
+pub use protocol::Api;
+pub use versions::VersionSet;

@@ -1,0 +1,249 @@
+//! One Kafka process: its configuration, its start and its end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::dist::Dist;
+use crate::error::{Context, Result};
+
+/// A KRaft cluster id is 16 bytes in base64 without padding; any will do, these say `klamm-test-run-1`.
+const CLUSTER_ID: &str = "a2xhbW0tdGVzdC1ydW4tMQ";
+
+/// Node id of the controller of a cluster with several brokers.
+pub(crate) const CONTROLLER_ID: i32 = 100;
+
+/// What a node is in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Broker and controller in one process.
+    Combined,
+    Broker,
+    Controller,
+    /// Holds the metadata of a broker older than 3.3.
+    ZooKeeper,
+    /// A broker that keeps its metadata there.
+    OldBroker,
+}
+
+/// A further listener beside PLAINTEXT.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) protocol: String,
+}
+
+/// What all nodes of a cluster have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) brokers: i32,
+    /// Of the controller, or of ZooKeeper.
+    pub(crate) controller_port: u16,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: i32,
+    pub(crate) role: Role,
+    /// Ports by listener name; `PLAINTEXT` always, none for a controller.
+    pub(crate) ports: BTreeMap<String, u16>,
+    pub(crate) process: Option<Child>,
+    /// Stopped by SIGSTOP: alive, but it answers nobody.
+    pub(crate) paused: bool,
+    dir: PathBuf,
+}
+
+impl Node {
+    pub(crate) fn new(id: i32, role: Role, ports: BTreeMap<String, u16>, dir: &Path) -> Self {
+        Self { id, role, ports, process: None, paused: false, dir: dir.to_owned() }
+    }
+
+    pub(crate) fn is_broker(&self) -> bool {
+        !matches!(self.role, Role::Controller | Role::ZooKeeper)
+    }
+
+    /// True if the process was started and has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    pub(crate) fn plaintext_port(&self) -> Option<u16> {
+        self.ports.get("PLAINTEXT").copied()
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.dir.join(format!("data{}", self.id))
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.dir.join(format!("node{}.properties", self.id))
+    }
+
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.dir.join(format!("node{}.log", self.id))
+    }
+
+    /// The last lines that the process wrote, without stack traces, for error messages.
+    pub(crate) fn log_tail(&self) -> String {
+        let text = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("\tat ")).collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+
+    pub(crate) fn write_config(&self, shared: &Shared) -> Result<()> {
+        let text: String = self.properties(shared).iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        let path = self.config_path();
+        fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn properties(&self, shared: &Shared) -> BTreeMap<String, String> {
+        let mut all = BTreeMap::new();
+        let mut set = |key: &str, value: String| {
+            all.insert(key.to_owned(), value);
+        };
+        match self.role {
+            Role::ZooKeeper => {
+                set("dataDir", self.data_dir().display().to_string());
+                set("clientPort", shared.controller_port.to_string());
+                set("clientPortAddress", "127.0.0.1".into());
+                set("admin.enableServer", "false".into());
+                // Sessions may be as short as two ticks: a killed broker's must end before its id is free again.
+                set("tickTime", "500".into());
+                return all;
+            }
+            Role::OldBroker => {
+                set("broker.id", self.id.to_string());
+                set("zookeeper.connect", format!("127.0.0.1:{}", shared.controller_port));
+                set("zookeeper.connection.timeout.ms", "30000".into());
+                set("zookeeper.session.timeout.ms", "1500".into());
+            }
+            Role::Combined | Role::Broker | Role::Controller => self.quorum(shared, &mut set),
+        }
+        self.listeners(shared, &mut set);
+        set("log.dirs", self.data_dir().display().to_string());
+        common(shared, &mut set);
+        for (key, value) in &shared.settings {
+            set(key, value.clone());
+        }
+        all
+    }
+
+    fn quorum(&self, shared: &Shared, set: &mut impl FnMut(&str, String)) {
+        let (roles, voter) = match self.role {
+            Role::Combined => ("broker,controller", self.id),
+            Role::Controller => ("controller", CONTROLLER_ID),
+            _ => ("broker", CONTROLLER_ID),
+        };
+        set("process.roles", roles.into());
+        set("node.id", self.id.to_string());
+        set("controller.quorum.voters", format!("{voter}@127.0.0.1:{}", shared.controller_port));
+        set("controller.listener.names", "CONTROLLER".into());
+        // A dead broker is fenced after this time (default 9 s), and until then its id is refused to its successor.
+        set("broker.session.timeout.ms", "1500".into());
+        set("broker.heartbeat.interval.ms", "250".into());
+    }
+
+    fn listeners(&self, shared: &Shared, set: &mut impl FnMut(&str, String)) {
+        let mut protocols = vec!["PLAINTEXT:PLAINTEXT".to_owned()];
+        if self.role != Role::OldBroker {
+            protocols.push("CONTROLLER:PLAINTEXT".to_owned());
+        }
+        protocols.extend(shared.listeners.iter().map(|l| format!("{}:{}", l.name, l.protocol)));
+        set("listener.security.protocol.map", protocols.join(","));
+        let own = self.ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port}"));
+        let own: Vec<String> = own.collect();
+        let mut listeners = own.clone();
+        if matches!(self.role, Role::Combined | Role::Controller) {
+            listeners.push(format!("CONTROLLER://127.0.0.1:{}", shared.controller_port));
+        }
+        set("listeners", listeners.join(","));
+        if self.is_broker() {
+            set("advertised.listeners", own.join(","));
+            set("inter.broker.listener.name", "PLAINTEXT".into());
+        }
+    }
+
+    /// The class to run.
+    fn main_class(&self) -> &'static str {
+        match self.role {
+            Role::ZooKeeper => "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+            _ => "kafka.Kafka",
+        }
+    }
+
+    /// The command that writes the data folder's identity, which must be there before the first start.
+    pub(crate) fn format_command(&self, dist: &Dist, scram: &[String]) -> Command {
+        let mut command = dist.java();
+        command.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]);
+        command.arg(self.config_path());
+        for user in scram {
+            command.args(["--add-scram", user]);
+        }
+        command.stdin(Stdio::null()).process_group(0);
+        command
+    }
+
+    /// Starts the process in its own process group, so that a Ctrl-C meant for the test does not reach it half-way.
+    pub(crate) fn spawn(&mut self, dist: &Dist) -> Result<u32> {
+        let path = self.log_path();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .context(|| format!("cannot write {}", path.display()))?;
+        let errors = log.try_clone().context(|| "cannot share the log".into())?;
+        let child = dist
+            .java()
+            .arg(self.main_class())
+            .arg(self.config_path())
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .context(|| "cannot start `java`".into())?;
+        let pid = child.id();
+        self.process = Some(child);
+        self.paused = false;
+        Ok(pid)
+    }
+
+    /// SIGKILL, and waits for the end: a second process on the same data folder would make both fail.
+    pub(crate) fn kill(&mut self) -> Option<u32> {
+        let mut child = self.process.take()?;
+        let _ = child.kill();
+        let _ = child.wait();
+        Some(child.id())
+    }
+
+    /// True if all listeners accept connections.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ports.values().all(|port| {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
+            TcpStream::connect_timeout(&address, Duration::from_millis(500)).is_ok()
+        })
+    }
+}
+
+/// What brokers and controllers of every version have in common.
+fn common(shared: &Shared, set: &mut impl FnMut(&str, String)) {
+    // Internal topics wait for three brokers by default; one partition of them is enough and far quicker to make.
+    let copies = shared.brokers.min(3);
+    let in_sync = if copies == 3 { 2 } else { 1 };
+    set("default.replication.factor", copies.to_string());
+    set("min.insync.replicas", in_sync.to_string());
+    set("offsets.topic.replication.factor", copies.to_string());
+    set("offsets.topic.num.partitions", "1".into());
+    set("transaction.state.log.replication.factor", copies.to_string());
+    set("transaction.state.log.min.isr", in_sync.to_string());
+    set("transaction.state.log.num.partitions", "1".into());
+    set("group.initial.rebalance.delay.ms", "0".into());
+    // Retention counts from record timestamps: a test's old timestamps would delete its records within minutes.
+    set("log.retention.ms", "-1".into());
+}

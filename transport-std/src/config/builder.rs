@@ -1,0 +1,352 @@
+//! The typed builder: one method per setting.
+
+use std::fmt;
+use std::time::Duration;
+
+use klamm_core::{Config, Limits};
+
+use crate::config::properties;
+use crate::error::ConfigError;
+use crate::io::socket::SocketOptions;
+use crate::producer::Producer;
+use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Problem};
+
+/// Told about each [`Problem`], with a sentence for people.
+pub(crate) type OnProblem = Box<dyn Fn(&Problem, &str) + Send>;
+
+/// Settings of a [`Producer`], with Kafka's names and, unless said otherwise, Kafka's defaults.
+///
+/// ```no_run
+/// use klamm::{Acks, Producer};
+///
+/// let producer = Producer::builder()
+///     .bootstrap_servers("kafka-1:9092,kafka-2:9092")
+///     .client_id("billing")
+///     .acks(Acks::All)
+///     .linger_ms(5)
+///     .build()?;
+/// # Ok::<(), klamm::ConfigError>(())
+/// ```
+#[must_use = "a builder does nothing until build is called"]
+pub struct Builder {
+    pub(crate) core: Config<'static>,
+    pub(crate) max_block_ms: u64,
+    buffer_memory: usize,
+    limits: Option<Limits>,
+    pub(crate) socket: SocketOptions,
+    pub(crate) on_problem: Option<OnProblem>,
+    idempotence: Option<bool>,
+    delivery_timeout_ms: Option<u32>,
+    reconnect_backoff_ms: Option<u32>,
+    reconnect_backoff_max_ms: Option<u32>,
+}
+
+/// One setter per field of the core's configuration.
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.core.$name = $name;
+                self
+            }
+        )*
+    };
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        let mut core = Config::new("");
+        core.crc32c = crc32c::crc32c_append;
+        Self {
+            core,
+            max_block_ms: 60_000,
+            buffer_memory: 32 << 20,
+            limits: None,
+            socket: SocketOptions::default(),
+            on_problem: None,
+            idempotence: None,
+            delivery_timeout_ms: None,
+            reconnect_backoff_ms: None,
+            reconnect_backoff_max_ms: None,
+        }
+    }
+
+    /// `bootstrap.servers`, required: `host:port[,host:port…]`, IPv6 addresses in brackets. Any
+    /// broker that is up will do; the others are learned from it.
+    pub fn bootstrap_servers(mut self, servers: impl Into<String>) -> Self {
+        self.core.bootstrap_servers = servers.into().into();
+        self
+    }
+
+    /// `client.id`: the name in the brokers' logs, metrics and quotas. Default `klamm`.
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.core.client_id = client_id.into().into();
+        self
+    }
+
+    /// `enable.idempotence`: the broker drops duplicates and keeps order. Default true; false if
+    /// [`acks`](Self::acks) or [`retries`](Self::retries) are set to what excludes it, as in Java.
+    pub fn enable_idempotence(mut self, enable_idempotence: bool) -> Self {
+        self.idempotence = Some(enable_idempotence);
+        self
+    }
+
+    /// `delivery.timeout.ms`: from a record's batch being opened to its outcome. Default 120 000, or
+    /// `linger.ms` + `request.timeout.ms` if that is more.
+    pub fn delivery_timeout_ms(mut self, delivery_timeout_ms: u32) -> Self {
+        self.delivery_timeout_ms = Some(delivery_timeout_ms);
+        self
+    }
+
+    /// `reconnect.backoff.ms`: wait before a broker is connected again, doubled per failure. Default 50.
+    pub fn reconnect_backoff_ms(mut self, reconnect_backoff_ms: u32) -> Self {
+        self.reconnect_backoff_ms = Some(reconnect_backoff_ms);
+        self
+    }
+
+    /// `reconnect.backoff.max.ms`: its longest. Default 1000, or `reconnect.backoff.ms` if only that
+    /// is set, as in Java.
+    pub fn reconnect_backoff_max_ms(mut self, reconnect_backoff_max_ms: u32) -> Self {
+        self.reconnect_backoff_max_ms = Some(reconnect_backoff_max_ms);
+        self
+    }
+
+    setters! {
+        /// `acks`: when a record counts as delivered. Default all.
+        acks: Acks,
+        /// `retries`. Default 2³¹−1: `delivery.timeout.ms` is the limit that counts.
+        retries: u32,
+        /// `max.in.flight.requests.per.connection`: 1 to 5. Default 5; order is kept all the same with
+        /// idempotence.
+        max_in_flight_requests_per_connection: u8,
+        /// `request.timeout.ms`: longest wait for a broker's answer. Default 30 000.
+        request_timeout_ms: u32,
+        /// `retry.backoff.ms`: first wait before a batch or a metadata request is tried again. Default 100.
+        retry_backoff_ms: u32,
+        /// `retry.backoff.max.ms`: its longest. Default 1000.
+        retry_backoff_max_ms: u32,
+        /// `socket.connection.setup.timeout.ms`: resolving and connecting. Default 10 000.
+        socket_connection_setup_timeout_ms: u32,
+        /// `socket.connection.setup.timeout.max.ms`: its longest, as it grows per failure. Default 30 000.
+        socket_connection_setup_timeout_max_ms: u32,
+        /// `connections.max.idle.ms`; 0 keeps idle connections. Default 540 000; behind load balancers
+        /// that drop silent connections, less than their limit.
+        connections_max_idle_ms: u32,
+        /// `batch.size`: target size of a batch in bytes; 0 sends each record by itself. Default 16 384.
+        batch_size: u32,
+        /// `linger.ms`: how long a batch waits for more records. Default 5.
+        linger_ms: u32,
+        /// `max.request.size`: largest record, and largest request, in bytes. Default 1 048 576.
+        max_request_size: u32,
+        /// `compression.type`. Default none.
+        compression: Compression,
+        /// `partitioner.class`. Default Kafka's: murmur2 of the key, uniform sticky without one.
+        partitioner: Partitioner,
+        /// `partitioner.ignore.keys`: keyed records are spread like keyless ones. Default false.
+        partitioner_ignore_keys: bool,
+        /// `partitioner.adaptive.partitioning.enable`: keyless records prefer partitions with shorter
+        /// queues. Default true.
+        partitioner_adaptive_partitioning_enable: bool,
+        /// `partitioner.availability.timeout.ms`: keyless records leave out a broker that has not taken
+        /// data for this long; 0 turns it off. Default 0.
+        partitioner_availability_timeout_ms: u32,
+        /// `metadata.max.age.ms`: refresh at least this often. Default 300 000.
+        metadata_max_age_ms: u32,
+        /// `metadata.recovery.strategy`. Default rebootstrap.
+        metadata_recovery_strategy: MetadataRecoveryStrategy,
+        /// `metadata.recovery.rebootstrap.trigger.ms`. Default 300 000.
+        metadata_recovery_rebootstrap_trigger_ms: u32,
+        /// `allow.auto.create.topics`: let brokers create unknown topics, as Java's producer always
+        /// does. Default true.
+        allow_auto_create_topics: bool,
+        /// `on.gap`, klamm's own: what becomes of a batch whose fate is unknown and whose sequence is
+        /// lost. Default fail: nothing is ever duplicated.
+        on_gap: OnGap,
+        /// `broker.share.percent`, klamm's own: largest share of `buffer.memory` that the records for
+        /// one broker may hold while there are others, so that a dead broker does not starve the live
+        /// ones. Default 75; 100 turns it off.
+        broker_share_percent: u8,
+    }
+
+    /// `max.block.ms`: longest wait of [`send`](Producer::send), [`send_async`](Producer::send_async)
+    /// and [`partition_count`](Producer::partition_count). Default 60 000.
+    pub fn max_block_ms(mut self, max_block_ms: u64) -> Self {
+        self.max_block_ms = max_block_ms;
+        self
+    }
+
+    /// `buffer.memory`: bytes for records that wait, travel or await their answer. Allocated at once,
+    /// touched as needed. Default 32 MiB.
+    pub fn buffer_memory(mut self, buffer_memory: usize) -> Self {
+        self.buffer_memory = buffer_memory;
+        if let Some(limits) = &mut self.limits {
+            limits.buffer_memory = buffer_memory;
+        }
+        self
+    }
+
+    /// Sizes of all tables, instead of those that follow from [`buffer_memory`](Self::buffer_memory)
+    /// and [`batch_size`](Self::batch_size).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.buffer_memory = limits.buffer_memory;
+        self.limits = Some(limits);
+        self
+    }
+
+    /// `send.buffer.bytes`: `SO_SNDBUF`; `None` leaves it to the operating system, which is the
+    /// default (Java: 131 072), since it adapts the size to the path.
+    pub fn send_buffer_bytes(mut self, bytes: Option<usize>) -> Self {
+        self.socket.send_buffer = bytes;
+        self
+    }
+
+    /// `receive.buffer.bytes`: `SO_RCVBUF`; `None`, the default, leaves it to the operating system
+    /// (Java: 32 768).
+    pub fn receive_buffer_bytes(mut self, bytes: Option<usize>) -> Self {
+        self.socket.receive_buffer = bytes;
+        self
+    }
+
+    /// `socket.keepalive.enable`, librdkafka's: TCP keepalive. Default true.
+    pub fn socket_keepalive_enable(mut self, enable: bool) -> Self {
+        self.socket.keepalive = enable;
+        self
+    }
+
+    /// Calls `told` with each [`Problem`] that a person should know, and a sentence about it. It runs on
+    /// the I/O thread: it must not block, nor wait for this producer.
+    pub fn on_problem(mut self, told: impl Fn(&Problem, &str) + Send + 'static) -> Self {
+        self.on_problem = Some(Box::new(told));
+        self
+    }
+
+    /// Sets one property by Kafka's name.
+    ///
+    /// # Errors
+    /// The name is unknown or not implemented yet, or the value is illegal.
+    pub fn property(self, name: &str, value: &str) -> Result<Self, ConfigError> {
+        properties::set(self, name, value)
+    }
+
+    /// Sets properties by Kafka's names.
+    ///
+    /// # Errors
+    /// As [`property`](Self::property), for the first that fails.
+    pub fn properties<K, V>(self, properties: impl IntoIterator<Item = (K, V)>) -> Result<Self, ConfigError>
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        properties.into_iter().try_fold(self, |builder, (name, value)| builder.property(name.as_ref(), value.as_ref()))
+    }
+
+    /// Starts the producer: its I/O thread, and nothing else. It connects when the first record or
+    /// question arrives, and a cluster that cannot be reached is not an error here.
+    ///
+    /// # Errors
+    /// A setting is missing, out of range, or contradicts another; or the operating system refused a
+    /// poller or a thread.
+    pub fn build(self) -> Result<Producer, ConfigError> {
+        let (settings, limits) = self.settle()?;
+        crate::io::start(settings, &limits)
+    }
+
+    /// Applies the rules that depend on several settings.
+    pub(crate) fn settle(mut self) -> Result<(Self, Limits), ConfigError> {
+        let core = &mut self.core;
+        core.enable_idempotence = self.idempotence.unwrap_or(core.acks == Acks::All && core.retries > 0);
+        core.delivery_timeout_ms = self
+            .delivery_timeout_ms
+            .unwrap_or_else(|| core.delivery_timeout_ms.max(core.linger_ms.saturating_add(core.request_timeout_ms)));
+        if let Some(backoff) = self.reconnect_backoff_ms {
+            core.reconnect_backoff_ms = backoff;
+            core.reconnect_backoff_max_ms = backoff;
+        }
+        if let Some(max) = self.reconnect_backoff_max_ms {
+            core.reconnect_backoff_max_ms = max;
+        }
+        core.validate()?;
+        let limits = self.limits.unwrap_or_else(|| limits_for(self.buffer_memory, self.core.batch_size));
+        Ok((self, limits))
+    }
+
+    pub(crate) fn max_block(&self) -> Duration {
+        Duration::from_millis(self.max_block_ms)
+    }
+}
+
+/// Table sizes for a server. Memory of tables that are not touched costs nothing.
+fn limits_for(buffer_memory: usize, batch_size: u32) -> Limits {
+    const BLOCK_MAX: usize = 4096;
+    const BLOCK_MIN: usize = 256;
+    // Small batches would waste large blocks, and a small memory needs blocks for several partitions.
+    let fitting = (batch_size as usize).next_power_of_two();
+    let sharing = (buffer_memory / 128).max(1).next_power_of_two();
+    let block_size = fitting.min(sharing).clamp(BLOCK_MIN, BLOCK_MAX);
+    let blocks = (buffer_memory / block_size).max(8);
+    Limits {
+        buffer_memory,
+        block_size,
+        // Every batch holds a block at least: slots never run out first.
+        batches: blocks,
+        partitions: 16_384,
+        topics: 1_024,
+        brokers: 256,
+        connections: 256,
+        ..Limits::default()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("core", &self.core)
+            .field("max_block_ms", &self.max_block_ms)
+            .field("buffer_memory", &self.buffer_memory)
+            .field("limits", &self.limits)
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> Builder {
+        Builder::new().bootstrap_servers("a:1")
+    }
+
+    #[test]
+    fn settings_that_depend_on_others_follow_java() {
+        let (plain, _) = base().settle().unwrap();
+        assert!(plain.core.enable_idempotence);
+        assert_eq!((plain.core.reconnect_backoff_ms, plain.core.reconnect_backoff_max_ms), (50, 1000));
+        let (acks, _) = base().acks(Acks::Leader).settle().unwrap();
+        assert!(!acks.core.enable_idempotence);
+        let (retries, _) = base().retries(0).settle().unwrap();
+        assert!(!retries.core.enable_idempotence);
+        assert!(base().acks(Acks::Leader).enable_idempotence(true).settle().is_err());
+        let (slow, _) = base().linger_ms(100_000).request_timeout_ms(50_000).settle().unwrap();
+        assert_eq!(slow.core.delivery_timeout_ms, 150_000);
+        assert!(base().linger_ms(100_000).delivery_timeout_ms(120_000).settle().is_err());
+        let (backoff, _) = base().reconnect_backoff_ms(70).settle().unwrap();
+        assert_eq!(backoff.core.reconnect_backoff_max_ms, 70);
+        let (both, _) = base().reconnect_backoff_max_ms(90).reconnect_backoff_ms(70).settle().unwrap();
+        assert_eq!(both.core.reconnect_backoff_max_ms, 90);
+        assert!(matches!(Builder::new().settle(), Err(ConfigError::Settings(_))));
+    }
+
+    #[test]
+    fn blocks_fit_the_memory_and_the_batches() {
+        assert_eq!(limits_for(32 << 20, 16_384).block_size, 4096);
+        assert_eq!(limits_for(1 << 30, 1 << 20).block_size, 4096);
+        assert_eq!(limits_for(32 << 20, 0).block_size, 256);
+        assert_eq!(limits_for(64 << 10, 16_384).block_size, 512);
+        assert_eq!(limits_for(0, 16_384).block_size, 256);
+        let limits =
+            base().limits(Limits { topics: 3, ..Limits::default() }).buffer_memory(1 << 20).settle().unwrap().1;
+        assert_eq!((limits.topics, limits.buffer_memory), (3, 1 << 20));
+    }
+}

@@ -1,0 +1,327 @@
+//! Errors, split by who must act: the configuration's author, the caller of `send`, the owner of a
+//! record that was accepted and then failed.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use klamm_core::{ErrorCode, Fate};
+
+/// A configuration that cannot work. The message names the property.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No client has a property of this name.
+    Unknown {
+        /// The name as given.
+        name: String,
+        /// The known name that comes nearest, if one is near.
+        suggestion: Option<&'static str>,
+    },
+    /// The property, or this value of it, is Kafka's but not implemented yet.
+    NotYet {
+        /// The property.
+        name: String,
+        /// What works today instead.
+        instead: &'static str,
+    },
+    /// The property configures a part of the Java client that has no counterpart here.
+    NoCounterpart {
+        /// The property.
+        name: String,
+    },
+    /// The value cannot be read.
+    Invalid {
+        /// The property.
+        name: String,
+        /// The value as given.
+        value: String,
+        /// What would be legal.
+        expected: &'static str,
+    },
+    /// A value is out of range, or two contradict each other.
+    Settings(klamm_core::ConfigError),
+    /// The operating system refused a poller or a thread.
+    Io(io::Error),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, suggestion: Some(known) } => {
+                write!(f, "unknown property {name}: did you mean {known}?")
+            }
+            Self::Unknown { name, suggestion: None } => write!(f, "unknown property {name}"),
+            Self::NotYet { name, instead } => write!(f, "{name} is not implemented yet: {instead}"),
+            Self::NoCounterpart { name } => {
+                write!(f, "{name} configures a part of the Java client that klamm does not have: remove it")
+            }
+            Self::Invalid { name, value, expected } => write!(f, "{name}: expected {expected}, not {value:?}"),
+            Self::Settings(error) => error.fmt(f),
+            Self::Io(error) => write!(f, "cannot start the I/O thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Settings(error) => Some(error),
+            Self::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<klamm_core::ConfigError> for ConfigError {
+    fn from(error: klamm_core::ConfigError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+/// Why a record was not accepted. Nothing of it was kept, nothing of it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// [`try_send`](crate::Producer::try_send): `buffer.memory` is exhausted now, or others wait for
+    /// it already. [`send`](crate::Producer::send) would wait.
+    Full,
+    /// [`try_send`](crate::Producer::try_send): the record needs the topic's partition count, which
+    /// is not known yet; it was asked for. [`send`](crate::Producer::send) would wait.
+    PartitionsUnknown,
+    /// `max.block.ms` passed without space or metadata.
+    Timeout {
+        /// How long the call waited.
+        waited: Duration,
+        /// What it waited for, and why that did not come.
+        cause: Box<str>,
+    },
+    /// The record can never fit: it exceeds `max.request.size` or `buffer.memory`.
+    TooLarge {
+        /// Upper bound of a record's size with key, value and headers, in bytes.
+        max: u32,
+    },
+    /// The cluster refuses the topic, and waiting will not change that.
+    Topic {
+        /// Why, e.g. `TOPIC_AUTHORIZATION_FAILED` or `INVALID_TOPIC_EXCEPTION`.
+        error: ErrorCode,
+        /// The topic.
+        topic: Box<str>,
+    },
+    /// The topic's name is empty or too long.
+    TopicName {
+        /// Longest legal name, in bytes.
+        max: u32,
+    },
+    /// More topics are in use than [`Limits::topics`](crate::Limits::topics).
+    TooManyTopics {
+        /// The limit.
+        max: u32,
+    },
+    /// The record names a partition that the topic does not have, or a custom partitioner did.
+    NoSuchPartition {
+        /// How many partitions the topic has.
+        partitions: u32,
+    },
+    /// The timestamp is negative.
+    InvalidTimestamp,
+    /// The producer is closing or closed.
+    Closed,
+    /// The producer met an error it cannot recover from; make a new one.
+    Fatal(ErrorCode),
+    /// The producer's I/O thread panicked, which is a bug in klamm; make a new producer.
+    Broken,
+}
+
+impl SendError {
+    /// Whether the same record may be accepted later by this producer.
+    #[must_use]
+    pub const fn is_retriable(&self) -> bool {
+        matches!(self, Self::Full | Self::PartitionsUnknown | Self::Timeout { .. })
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("buffer.memory is exhausted"),
+            Self::PartitionsUnknown => f.write_str("the topic's partitions are not known yet"),
+            Self::Timeout { cause, .. } => f.write_str(cause),
+            Self::TooLarge { max } => {
+                write!(f, "the record is larger than {max} bytes: raise max.request.size, or send less")
+            }
+            Self::Topic { error, topic } => write!(f, "topic {topic:?}: {error}"),
+            Self::TopicName { max } => write!(f, "a topic name has 1 to {max} bytes"),
+            Self::TooManyTopics { max } => write!(f, "more than {max} topics in use: raise Limits::topics"),
+            Self::NoSuchPartition { partitions } => {
+                write!(f, "no such partition: the topic has {partitions}, counted from 0")
+            }
+            Self::InvalidTimestamp => f.write_str("a timestamp must not be negative"),
+            Self::Closed => f.write_str("the producer is closed"),
+            Self::Fatal(code) => write!(f, "the producer cannot go on: {code}; make a new one"),
+            Self::Broken => f.write_str("klamm's I/O thread panicked, which is a bug; make a new producer"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// Why an accepted record was not delivered, and whether it can be in the log all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeliveryError {
+    /// The cause.
+    pub kind: DeliveryErrorKind,
+    /// What is known: certainly not written, or possibly written.
+    pub fate: Fate,
+    /// The broker's own words, if it sent some.
+    pub message: Option<Arc<str>>,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition; −1 if the record failed before one was chosen.
+    pub partition: i32,
+    /// The broker named other records of the same batch as invalid (KIP-467): this one failed only
+    /// because it travelled with them, and can be sent again.
+    pub collateral: bool,
+}
+
+/// The cause of a [`DeliveryError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryErrorKind {
+    /// The broker refused the record.
+    Broker(ErrorCode),
+    /// `delivery.timeout.ms` passed first.
+    TimedOut {
+        /// The last error met on the way, `NONE` if there was none.
+        last: ErrorCode,
+    },
+    /// The record alone exceeds the topic's `max.message.bytes`.
+    RecordTooLarge,
+    /// An earlier batch of the partition was lost; sending this one could have duplicated or
+    /// reordered it ([`OnGap::Fail`](crate::OnGap::Fail)).
+    SequenceGap,
+    /// The partition does not exist.
+    NoSuchPartition,
+    /// The broker is too old for what the record needs.
+    UnsupportedVersion,
+    /// The producer was closed before the record was delivered.
+    Closed,
+    /// The producer's I/O thread panicked, which is a bug in klamm.
+    Broken,
+    /// A cause that this version of klamm has no word for.
+    Other,
+}
+
+impl DeliveryErrorKind {
+    pub(crate) fn from_core(error: klamm_core::DeliveryError) -> Self {
+        use klamm_core::DeliveryError as Core;
+        match error {
+            Core::Broker(code) => Self::Broker(code),
+            Core::TimedOut { last } => Self::TimedOut { last },
+            Core::RecordTooLarge => Self::RecordTooLarge,
+            Core::SequenceGap => Self::SequenceGap,
+            Core::NoSuchPartition => Self::NoSuchPartition,
+            Core::UnsupportedVersion => Self::UnsupportedVersion,
+            Core::Closed => Self::Closed,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl DeliveryError {
+    /// Whether sending the same record anew may succeed. With [`Fate::Unknown`] it may also
+    /// duplicate the record.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        if self.collateral {
+            return true;
+        }
+        match self.kind {
+            DeliveryErrorKind::Broker(code) => code.is_retriable(),
+            DeliveryErrorKind::TimedOut { .. }
+            | DeliveryErrorKind::SequenceGap
+            | DeliveryErrorKind::Closed
+            | DeliveryErrorKind::Broken => true,
+            _ => false,
+        }
+    }
+
+    /// What the reader of a log should do about it.
+    fn advice(&self) -> &'static str {
+        use DeliveryErrorKind as Kind;
+        match self.kind {
+            Kind::RecordTooLarge | Kind::Broker(ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE) => {
+                "send smaller records, or raise the topic's max.message.bytes"
+            }
+            Kind::Broker(ErrorCode::TOPIC_AUTHORIZATION_FAILED) => "allow this client to write to the topic",
+            Kind::Broker(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) => "allow this client to write idempotently",
+            Kind::NoSuchPartition => "correct the declared partition count",
+            Kind::UnsupportedVersion => "upgrade the broker, or turn off what it does not know",
+            Kind::Broken => "report this bug, and make a new producer",
+            _ if self.is_retriable() && self.fate == Fate::NotWritten => "it can be sent again",
+            _ if self.is_retriable() => "sending it again may duplicate it",
+            _ => "sending it again will not help",
+        }
+    }
+}
+
+impl fmt::Display for DeliveryErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Broker(code) => write!(f, "the broker answered {code}"),
+            Self::TimedOut { last } if last == ErrorCode::NONE => {
+                f.write_str("not delivered within delivery.timeout.ms")
+            }
+            Self::TimedOut { last } => write!(f, "not delivered within delivery.timeout.ms, last error {last}"),
+            Self::RecordTooLarge => f.write_str("larger than the topic's max.message.bytes"),
+            Self::SequenceGap => f.write_str("an earlier batch of the partition was lost"),
+            Self::NoSuchPartition => f.write_str("the partition does not exist"),
+            Self::UnsupportedVersion => f.write_str("the broker is too old"),
+            Self::Closed => f.write_str("the producer was closed before it was delivered"),
+            Self::Broken => f.write_str("klamm's I/O thread panicked"),
+            Self::Other => f.write_str("not delivered"),
+        }
+    }
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record for {}", self.topic)?;
+        if self.partition >= 0 {
+            write!(f, "-{}", self.partition)?;
+        }
+        write!(f, ": {}", self.kind)?;
+        if let Some(message) = &self.message {
+            write!(f, " ({message})")?;
+        }
+        if self.collateral {
+            f.write_str(", but named other records of the batch")?;
+        }
+        f.write_str(match self.fate {
+            Fate::NotWritten => "; it is not in the log: ",
+            Fate::Unknown => "; it may be in the log: ",
+        })?;
+        f.write_str(self.advice())
+    }
+}
+
+impl std::error::Error for DeliveryError {}
+
+/// Records that were not delivered before a [`close`](crate::Producer::close) ran out of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseError {
+    /// How many of the records outstanding at the call failed. Each one's
+    /// [`Delivery`](crate::Delivery) says why, and what is known of it.
+    pub undelivered: u64,
+}
+
+impl fmt::Display for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "closed with {} records undelivered", self.undelivered)
+    }
+}
+
+impl std::error::Error for CloseError {}

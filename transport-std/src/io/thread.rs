@@ -1,0 +1,418 @@
+//! The I/O thread: it owns the sockets, and turns what the core asks for into system calls.
+//!
+//! One turn: wait for readiness; read, without the lock; tell the core and ask it, under the lock;
+//! then complete deliveries, connect, write, without the lock. Callers meet one lock per turn.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_core::{Action, BatchOutcome, ConnId, Disconnect, Event, Instant, Limits, Problem, Storage};
+use mio::{Events, Poll, Token, Waker};
+
+use crate::cells::Completion;
+use crate::config::Builder;
+use crate::error::ConfigError;
+use crate::failures::{self, Target};
+use crate::io::dns::{Names, Resolved};
+use crate::io::socket::{Conn, Got, Phase, SocketOptions};
+use crate::producer::Producer;
+use crate::shared::{COARSE, Inner, Life, Shared};
+use crate::{Acks, problem};
+
+const WAKER: Token = Token(usize::MAX);
+/// Bytes read from all connections in one turn, at most.
+const INBOX: usize = 64 << 10;
+/// Bytes taken from the core in one turn, at most, give or take one connection's chunk.
+const OUTPUT_PER_TURN: usize = 256 << 10;
+/// How long bytes of `acks=0` are still written after their connection was given up.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Makes the core and starts the thread.
+pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, ConfigError> {
+    let poll = Poll::new().map_err(ConfigError::Io)?;
+    let waker = Waker::new(poll.registry(), WAKER).map_err(ConfigError::Io)?;
+    let max_block = settings.max_block();
+    let Builder { core: config, socket, on_problem, .. } = settings;
+    let delivery_timeout = Duration::from_millis(config.delivery_timeout_ms.into());
+    let linger = (config.acks == Acks::None).then_some(LINGER);
+    let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
+    let origin = std::time::Instant::now();
+    let inner = Arc::new(Inner::new(core, waker, origin, max_block, delivery_timeout));
+    inner.with(|shared| shared.tick(&inner));
+    let io = Io {
+        inner: Arc::clone(&inner),
+        poll,
+        socket,
+        linger,
+        on_problem,
+        conns: Vec::new(),
+        live: Vec::new(),
+        inbox: vec![0; INBOX].into_boxed_slice(),
+        inputs: Vec::new(),
+        deeds: Vec::new(),
+        completions: Vec::new(),
+        told: Vec::new(),
+        problems: Vec::new(),
+        names: Names::new(),
+    };
+    let thread =
+        std::thread::Builder::new().name("klamm-io".into()).spawn(move || io.run()).map_err(ConfigError::Io)?;
+    let _ = inner.io_thread.set(thread.thread().id());
+    *inner.join.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
+    Ok(Producer::new(inner))
+}
+
+/// Something that happened, to be told to the core.
+enum Input {
+    Connected(ConnId),
+    /// A range of the inbox.
+    Bytes(ConnId, std::ops::Range<usize>),
+    Resolved(Resolved),
+    Lost(ConnId, Disconnect),
+}
+
+/// Something that the core asked for.
+enum Deed {
+    Resolve { conn: ConnId, host: String, target: Target },
+    Connect { conn: ConnId, address: std::net::SocketAddr, target: Target },
+    Disconnect(ConnId),
+}
+
+/// What a turn under the lock came to.
+struct Turn {
+    /// How long to sleep; `None` for as long as nothing happens.
+    sleep: Option<Duration>,
+    /// Everything has its outcome, every connection is gone.
+    over: bool,
+}
+
+struct Io {
+    inner: Arc<Inner>,
+    poll: Poll,
+    socket: SocketOptions,
+    linger: Option<Duration>,
+    on_problem: Option<crate::config::OnProblem>,
+    /// By connection slot.
+    conns: Vec<Option<Box<Conn>>>,
+    /// The slots in use.
+    live: Vec<usize>,
+    inbox: Box<[u8]>,
+    // Reused from turn to turn.
+    inputs: Vec<Input>,
+    deeds: Vec<Deed>,
+    completions: Vec<Completion>,
+    /// Flush epochs of batches whose waiters were told, for the next turn under the lock.
+    told: Vec<u64>,
+    problems: Vec<(Problem, String)>,
+    names: Names,
+}
+
+/// Whatever becomes of the thread, nobody is left waiting for it.
+struct Ending<'i>(&'i Inner);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end(std::thread::panicking());
+    }
+}
+
+impl Io {
+    fn run(mut self) {
+        let inner = Arc::clone(&self.inner);
+        let ending = Ending(&inner);
+        let mut events = Events::with_capacity(256);
+        let mut sleep = Some(Duration::ZERO);
+        loop {
+            match self.poll.poll(&mut events, sleep) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    // The poller is broken; a panic ends every wait with a clear error.
+                    inner.with(Shared::abandon);
+                    break;
+                }
+                _ => {}
+            }
+            for event in &events {
+                if let Some(Some(conn)) = self.conns.get_mut(event.token().0) {
+                    conn.ready(event);
+                }
+            }
+            self.gather();
+            let turn = inner.with(|shared| self.turn(shared));
+            self.act();
+            if turn.over {
+                break;
+            }
+            sleep = turn.sleep;
+        }
+        // Sockets close before those who wait for the end are told.
+        drop(self);
+        drop(ending);
+    }
+
+    /// Reads from the sockets, and finds out which are connected.
+    fn gather(&mut self) {
+        self.names.take(|resolved| self.inputs.push(Input::Resolved(resolved)));
+        let mut used = 0;
+        for &slot in &self.live {
+            let Some(Some(conn)) = self.conns.get_mut(slot) else { continue };
+            if conn.phase == Phase::Connecting && conn.writable {
+                match conn.connected() {
+                    Ok(true) => {
+                        conn.phase = Phase::Open;
+                        self.inputs.push(Input::Connected(conn.id));
+                    }
+                    Ok(false) => conn.writable = false,
+                    Err(error) => Self::lose(&self.inner, conn, &mut self.inputs, &error),
+                }
+            }
+            while conn.phase == Phase::Open && conn.readable && used < self.inbox.len() {
+                match conn.read(&mut self.inbox[used..]) {
+                    Got::Bytes(count) => {
+                        self.inputs.push(Input::Bytes(conn.id, used..used + count));
+                        used += count;
+                    }
+                    Got::Nothing => {}
+                    Got::End(error) => Self::lose(&self.inner, conn, &mut self.inputs, &error),
+                }
+            }
+        }
+        // Whoever is left unread because the inbox was full comes first next time.
+        if used == self.inbox.len() {
+            self.live.rotate_left(1);
+        }
+    }
+
+    /// The connection is lost: the core hears of it in the next turn.
+    fn lose(inner: &Inner, conn: &mut Conn, inputs: &mut Vec<Input>, error: &io::Error) {
+        conn.phase = Phase::Failed;
+        inner.with(|shared| shared.failures.note(&conn.target, failures::words(error)));
+        inputs.push(Input::Lost(conn.id, failures::disconnect(error)));
+    }
+
+    /// Everything that needs the lock.
+    fn turn(&mut self, shared: &mut Shared) -> Turn {
+        if shared.life == Life::Broken {
+            return Turn { sleep: None, over: true };
+        }
+        shared.sleeping = false;
+        shared.tick(&self.inner);
+        for epoch in self.told.drain(..) {
+            shared.cells.told(epoch);
+        }
+        let flushed = shared.cells.flushed();
+        shared.waiters.release_flushes(flushed, &mut shared.released);
+        self.hand_over(shared);
+        if shared.core.poll_timeout().is_some_and(|deadline| deadline.at <= shared.now) {
+            shared.core.handle_timeout(shared.now);
+        }
+        shared.waiters.expire(shared.now, &mut shared.released);
+        self.collect_deeds(shared);
+        while let Some(conn) = shared.core.poll_writable() {
+            if let Some(conn) = self.conn(conn) {
+                conn.wanted = true;
+            }
+        }
+        self.fill(shared);
+        let over = self.collect_events(shared);
+        Turn { sleep: self.plan(shared), over }
+    }
+
+    fn conn(&mut self, id: ConnId) -> Option<&mut Conn> {
+        self.conns.get_mut(id.slot())?.as_deref_mut().filter(|conn| conn.id == id)
+    }
+
+    /// Tells the core what happened.
+    fn hand_over(&mut self, shared: &mut Shared) {
+        let now = shared.now;
+        let mut inputs = std::mem::take(&mut self.inputs);
+        for input in inputs.drain(..) {
+            match input {
+                Input::Connected(id) => {
+                    shared.core.handle_connected(now, id);
+                    if let Some(conn) = self.conn(id) {
+                        shared.failures.clear(&conn.target);
+                    }
+                }
+                Input::Bytes(id, range) => {
+                    let bytes = self.inbox.get(range).unwrap_or(&[]);
+                    if let Err(error) = shared.core.handle_input(now, id, bytes)
+                        && let Some(conn) = self.conn(id)
+                    {
+                        shared.failures.note(&conn.target, error.to_string());
+                    }
+                }
+                Input::Resolved(Resolved { conn, target, addresses }) if addresses.is_empty() => {
+                    shared.failures.note(&target, "name cannot be resolved");
+                    shared.core.handle_disconnected(now, conn, Disconnect::Dns);
+                }
+                Input::Resolved(Resolved { conn, target, addresses }) => {
+                    shared.failures.clear(&target);
+                    shared.core.handle_resolved(now, conn, &addresses);
+                }
+                Input::Lost(id, why) => {
+                    shared.core.handle_disconnected(now, id, why);
+                    self.deeds.push(Deed::Disconnect(id));
+                }
+            }
+        }
+        self.inputs = inputs;
+    }
+
+    fn collect_deeds(&mut self, shared: &mut Shared) {
+        let core = &mut shared.core;
+        while let Some(action) = core.poll_action() {
+            // Targets are looked up once the action no longer borrows the core.
+            match action {
+                Action::Resolve { conn, host } => {
+                    let host = host.to_owned();
+                    self.deeds.push(Deed::Resolve { conn, host, target: Target::of(core, conn) });
+                }
+                Action::Connect { conn, target: klamm_core::Target::Address(address), .. } => {
+                    self.deeds.push(Deed::Connect { conn, address, target: Target::of(core, conn) });
+                }
+                // Names are resolved here, so the core never asks for this.
+                Action::Connect { conn, .. } => self.inputs.push(Input::Lost(conn, Disconnect::Other)),
+                Action::Disconnect { conn } => self.deeds.push(Deed::Disconnect(conn)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Copies bytes out of the core, for every connection that has none left to write.
+    fn fill(&mut self, shared: &mut Shared) {
+        let mut total = 0;
+        for at in 0..self.live.len() {
+            let Some(Some(conn)) = self.conns.get_mut(self.live[at]) else { continue };
+            total += conn.fill(&mut shared.core, shared.now);
+            if total >= OUTPUT_PER_TURN {
+                self.live.rotate_left(at + 1);
+                return;
+            }
+        }
+    }
+
+    /// Takes the core's news; true if they are the last.
+    fn collect_events(&mut self, shared: &mut Shared) -> bool {
+        let mut over = false;
+        while let Some(event) = shared.core.poll_event() {
+            match event {
+                Event::Batch(outcome) => self.outcome(shared, &outcome),
+                Event::Writable => {
+                    let next = shared.waiters.space_available();
+                    shared.released.extend(next);
+                }
+                Event::Topic(topic) => shared.waiters.release_topic(topic, &mut shared.released),
+                Event::Problem(problem) if self.on_problem.is_some() => {
+                    self.problems.push((problem, problem::describe(&problem, &shared.core)));
+                }
+                Event::Closed => over = true,
+                // Flushes are counted here, per call: the core only knows the last.
+                _ => {}
+            }
+        }
+        over
+    }
+
+    fn outcome(&mut self, shared: &mut Shared, outcome: &BatchOutcome) {
+        let text = if outcome.result.is_err() { shared.core.error_text() } else { "" };
+        let message = (!text.is_empty()).then(|| Arc::from(text));
+        if outcome.result.is_err() && shared.life == Life::Closing {
+            shared.undelivered = shared.undelivered.saturating_add(outcome.count.into());
+        }
+        self.completions.extend(shared.cells.settle(outcome, message));
+    }
+
+    /// Whether and how long the thread may sleep after this turn.
+    fn plan(&self, shared: &mut Shared) -> Option<Duration> {
+        let mut live = self.live.iter().filter_map(|&slot| self.conns.get(slot)?.as_deref());
+        let busy = !self.deeds.is_empty()
+            || !self.inputs.is_empty()
+            || !self.completions.is_empty()
+            || live.any(|conn| conn.can_progress() || (conn.readable && conn.phase == Phase::Open));
+        if busy {
+            return Some(Duration::ZERO);
+        }
+        let wake_at = [shared.core.poll_timeout().map(|deadline| deadline.at), shared.waiters.next_deadline()];
+        let wake_at = wake_at.into_iter().flatten().min();
+        let mut sleep = wake_at.map(|at| at.since(self.inner.now()));
+        if std::mem::take(&mut shared.active) {
+            // Records are coming in: wake soon enough to keep their clock.
+            sleep = Some(sleep.map_or(COARSE, |sleep| sleep.min(COARSE)));
+        }
+        shared.precise = sleep.is_none_or(|sleep| sleep > COARSE);
+        shared.wake_at = sleep.map_or(Instant::from_micros(u64::MAX), |sleep| self.inner.now().after(sleep));
+        shared.sleeping = true;
+        sleep
+    }
+
+    /// Everything that a turn found to do and that needs no lock.
+    fn act(&mut self) {
+        for completion in self.completions.drain(..) {
+            self.told.extend(completion.finished);
+            completion.deliver();
+        }
+        if let Some(on_problem) = &self.on_problem {
+            for (problem, text) in self.problems.drain(..) {
+                // A panic of the caller's code must not end the producer.
+                let _ = catch_unwind(AssertUnwindSafe(|| on_problem(&problem, &text)));
+            }
+        }
+        let mut deeds = std::mem::take(&mut self.deeds);
+        for deed in deeds.drain(..) {
+            self.perform(deed);
+        }
+        self.deeds = deeds;
+        for &slot in &self.live {
+            let Some(Some(conn)) = self.conns.get_mut(slot) else { continue };
+            if conn.phase == Phase::Open
+                && let Err(error) = conn.write()
+            {
+                Self::lose(&self.inner, conn, &mut self.inputs, &error);
+            }
+        }
+    }
+
+    fn perform(&mut self, deed: Deed) {
+        match deed {
+            Deed::Disconnect(id) => self.remove(id),
+            Deed::Resolve { conn, host, target } => self.names.ask(&self.inner, conn, host, target),
+            Deed::Connect { conn: id, address, target } => {
+                // The core reuses a slot only after it was told to disconnect; this is for safety.
+                self.remove_slot(id.slot());
+                match Conn::open(id, address, target.clone(), &self.socket, self.poll.registry()) {
+                    Ok(conn) => {
+                        if id.slot() >= self.conns.len() {
+                            self.conns.resize_with(id.slot() + 1, || None);
+                        }
+                        self.conns[id.slot()] = Some(Box::new(conn));
+                        self.live.push(id.slot());
+                    }
+                    Err(error) => {
+                        self.inner.with(|shared| shared.failures.note(&target, failures::words(&error)));
+                        self.inputs.push(Input::Lost(id, failures::disconnect(&error)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, id: ConnId) {
+        if let Some(conn) = self.conn(id) {
+            if conn.phase == Phase::Connecting {
+                let target = conn.target.clone();
+                let text = "no connection within socket.connection.setup.timeout.ms";
+                self.inner.with(|shared| shared.failures.note(&target, text));
+            }
+            self.remove_slot(id.slot());
+        }
+    }
+
+    fn remove_slot(&mut self, slot: usize) {
+        if let Some(conn) = self.conns.get_mut(slot).and_then(Option::take) {
+            self.live.retain(|&live| live != slot);
+            conn.close(self.poll.registry(), self.linger);
+        }
+    }
+}

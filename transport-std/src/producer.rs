@@ -1,0 +1,352 @@
+//! The handle that callers share.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use klamm_core::{Instant, Stats};
+
+use crate::config::Builder;
+use crate::delivery::Delivery;
+use crate::error::{CloseError, ConfigError, SendError};
+use crate::record::Record;
+use crate::sending::{self, Parker, SendFuture};
+use crate::shared::{Inner, Life, Shared};
+
+/// How much later than the core a closer loses patience.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A Kafka producer: a cheap handle, to be cloned and shared between threads and tasks.
+///
+/// Records of one caller for one partition are stored in the order of its sends. Nothing is lost
+/// silently: each accepted record ends in exactly one outcome, which its [`Delivery`] tells.
+///
+/// # The end
+///
+/// [`close`](Self::close) delivers what is outstanding and ends the producer; call it before the
+/// process exits. Dropping the last handle does the same in the background, within
+/// `delivery.timeout.ms`, and does not wait: **a process that exits right after loses what was not
+/// delivered yet.** [`Delivery`] values stay valid in every case.
+///
+/// After `fork`, a producer works only in the parent: the child has no I/O thread.
+///
+/// ```no_run
+/// use klamm::{Producer, Record};
+/// use std::time::Duration;
+///
+/// let producer = Producer::builder().bootstrap_servers("localhost:9092").linger_ms(5).build()?;
+/// let delivery = producer.send(&Record::to("payments").key("customer-17").value("1250"))?;
+/// println!("stored at offset {}", delivery.wait()?.offset);
+/// producer.close(Duration::from_secs(30))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Producer {
+    handle: Arc<Handle>,
+}
+
+/// Shared by all clones; its destructor is the end of the last one.
+struct Handle {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let within = self.inner.delivery_timeout;
+        self.inner.with(|shared| shared.begin_close(self.inner.now(), within));
+    }
+}
+
+impl Producer {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { handle: Arc::new(Handle { inner }) }
+    }
+
+    #[inline]
+    fn inner(&self) -> &Inner {
+        &self.handle.inner
+    }
+
+    /// Settings, one method per property.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A producer from properties under Kafka's own names, with Kafka's own value syntax.
+    ///
+    /// ```no_run
+    /// let producer = klamm::Producer::from_properties([
+    ///     ("bootstrap.servers", "localhost:9092"),
+    ///     ("acks", "all"),
+    ///     ("linger.ms", "5"),
+    /// ])?;
+    /// # Ok::<(), klamm::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first property that is unknown, not implemented yet or illegal.
+    pub fn from_properties<K, V>(properties: impl IntoIterator<Item = (K, V)>) -> Result<Self, ConfigError>
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        Self::builder().properties(properties)?.build()
+    }
+
+    /// Accepts the record if that is possible at once. Never waits, needs no connection.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] and [`SendError::PartitionsUnknown`] where [`send`](Self::send) would
+    /// wait; else as there.
+    #[inline]
+    pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
+        let inner = self.inner();
+        inner.with(|shared| {
+            // Whoever waits came first.
+            if shared.waiters.queued() && shared.life == Life::Open {
+                return Err(SendError::Full);
+            }
+            shared.accept(inner, record).map_err(|refused| shared.refusal(refused, record.topic()))
+        })
+    }
+
+    /// Accepts the record, waiting for space and for the topic's partitions if need be, at most
+    /// `max.block.ms`. It does not wait for the record's delivery: that is what the [`Delivery`] is for.
+    ///
+    /// Waiting callers are served first come, first served.
+    ///
+    /// # Errors
+    /// [`SendError::Timeout`] names what the call waited for, and why that did not come. The other
+    /// variants are final, and told at once.
+    #[inline]
+    pub fn send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
+        match self.try_send(record) {
+            Err(SendError::Full | SendError::PartitionsUnknown) => self.send_slow(record),
+            result => result,
+        }
+    }
+
+    #[cold]
+    fn send_slow(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
+        let inner = self.inner();
+        sending::block(inner, record.topic(), |shared| shared.accept(inner, record))
+    }
+
+    /// As [`send`](Self::send), without blocking the thread: a future for any executor.
+    ///
+    /// ```no_run
+    /// # async fn example(producer: klamm::Producer) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use klamm::Record;
+    /// let record = Record::to("payments").value("1250");
+    /// let delivery = producer.send_async(&record).await?; // accepted
+    /// let metadata = delivery.await?; // delivered
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). A caller whose turn it is but who is not polled holds up those
+    /// behind it, until `max.block.ms` takes its place away.
+    pub fn send_async<'p>(&'p self, record: &'p Record<'p>) -> SendFuture<'p> {
+        SendFuture::new(self.inner(), record)
+    }
+
+    /// Sends every batch without lingering further, and waits until every record accepted before the
+    /// call has its outcome. That takes at most about `delivery.timeout.ms`.
+    pub fn flush(&self) {
+        self.flush_until(None);
+    }
+
+    /// As [`flush`](Self::flush), for at most `timeout`; false if records are still outstanding then.
+    #[must_use = "whether everything has its outcome"]
+    pub fn flush_timeout(&self, timeout: Duration) -> bool {
+        self.flush_until(Some(self.inner().now().after(timeout)))
+    }
+
+    fn flush_until(&self, deadline: Option<Instant>) -> bool {
+        let inner = self.inner();
+        let parker = Parker::current();
+        let waker = Waker::from(Arc::clone(&parker));
+        let mut flush = FlushFuture::new(inner);
+        loop {
+            if flush.step(&waker).is_ready() {
+                return true;
+            }
+            if deadline.is_some_and(|deadline| deadline <= inner.now()) {
+                return false;
+            }
+            // Once an hour without a deadline, which does no harm.
+            parker.park(|| deadline.map_or(Duration::from_secs(3600), |deadline| deadline.since(inner.now())));
+        }
+    }
+
+    /// As [`flush`](Self::flush), as a future.
+    pub fn flush_async(&self) -> FlushFuture<'_> {
+        FlushFuture::new(self.inner())
+    }
+
+    /// Accepts no more records, delivers the outstanding ones, and ends the producer: its thread and
+    /// sockets are gone when this returns. What is not delivered within `timeout` fails with
+    /// [`DeliveryErrorKind::Closed`](crate::DeliveryErrorKind::Closed).
+    ///
+    /// Every handle is closed with it. Closing again waits for the same end.
+    ///
+    /// # Errors
+    /// How many records were outstanding at the call and were not delivered.
+    pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
+        let inner = self.inner();
+        let now = inner.now();
+        inner.with(|shared| shared.begin_close(now, timeout));
+        if inner.on_io_thread() {
+            return Ok(());
+        }
+        if !inner.wait_ended(Some(now.after(timeout.saturating_add(GRACE)))) {
+            inner.with(|shared| shared.fail_all(inner.now()));
+        }
+        self.join();
+        match inner.with(|shared| shared.undelivered) {
+            0 => Ok(()),
+            undelivered => Err(CloseError { undelivered }),
+        }
+    }
+
+    /// Ends the producer at once: every outstanding record fails with
+    /// [`DeliveryErrorKind::Closed`](crate::DeliveryErrorKind::Closed), whatever became of it.
+    pub fn close_now(&self) {
+        let inner = self.inner();
+        inner.with(|shared| shared.fail_all(inner.now()));
+        if !inner.on_io_thread() {
+            self.join();
+        }
+    }
+
+    fn join(&self) {
+        let inner = self.inner();
+        if !inner.wait_ended(Some(inner.now().after(GRACE * 4))) {
+            // It is stuck in something of its own: end without its consent.
+            inner.with(Shared::abandon);
+            inner.wait_ended(None);
+        }
+        let thread = inner.join.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread was told to everyone already.
+            let _ = thread.join();
+        }
+    }
+
+    /// How many partitions the topic has, those without a leader included. Waits for its metadata, at
+    /// most `max.block.ms`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn partition_count(&self, topic: &str) -> Result<u32, SendError> {
+        let inner = self.inner();
+        sending::block(inner, topic, |shared| {
+            if shared.life != Life::Open {
+                return Err(klamm_core::SendError::Closed);
+            }
+            let at = shared.topic(inner, topic)?;
+            let id = shared.topics.entries[at].id;
+            shared.core.partition_count(id).ok_or(klamm_core::SendError::PartitionsUnknown)
+        })
+    }
+
+    /// Tells how many partitions `topic` has, so that keyed records are accepted before the cluster
+    /// was reached. If the count proves wrong, they fail as not written.
+    ///
+    /// # Errors
+    /// The topic's name is illegal, the topic table is full, or the producer is closed.
+    pub fn declare_partitions(&self, topic: &str, count: u32) -> Result<(), SendError> {
+        let inner = self.inner();
+        inner.with(|shared| {
+            if shared.life != Life::Open {
+                return Err(shared.refusal(klamm_core::SendError::Closed, topic));
+            }
+            let at = shared.topic(inner, topic).map_err(|refused| shared.refusal(refused, topic))?;
+            let id = shared.topics.entries[at].id;
+            shared.core.declare_partitions(id, count);
+            shared.waiters.release_topic(id, &mut shared.released);
+            shared.wake_if_asleep();
+            Ok(())
+        })
+    }
+
+    /// A snapshot of the counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.inner().with(|shared| *shared.core.stats())
+    }
+
+    /// Bytes of `buffer.memory`, and how many of them are free now.
+    #[must_use]
+    pub fn buffer(&self) -> (u64, u64) {
+        self.inner().with(|shared| (shared.core.buffer_total_bytes(), shared.core.buffer_available_bytes()))
+    }
+
+    /// Records that were accepted and have no outcome yet. Looks at every open batch.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.inner().with(|shared| shared.cells.outstanding())
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (life, outstanding) = self.inner().with(|shared| (shared.life, shared.cells.outstanding()));
+        f.debug_struct("Producer").field("life", &life).field("outstanding", &outstanding).finish()
+    }
+}
+
+/// The future of [`Producer::flush_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct FlushFuture<'p> {
+    inner: &'p Inner,
+    target: Option<u64>,
+    waiter: Option<u64>,
+}
+
+impl<'p> FlushFuture<'p> {
+    fn new(inner: &'p Inner) -> Self {
+        Self { inner, target: None, waiter: None }
+    }
+
+    fn step(&mut self, waker: &Waker) -> Poll<()> {
+        let inner = self.inner;
+        inner.with(|shared| {
+            let target = *self.target.get_or_insert_with(|| shared.flush(inner));
+            if let Some(waiter) = self.waiter.take() {
+                shared.waiters.leave_flush(waiter);
+            }
+            if shared.ended || shared.cells.flushed() > target {
+                return Poll::Ready(());
+            }
+            self.waiter = Some(shared.waiters.join_flush(target, waker));
+            Poll::Pending
+        })
+    }
+}
+
+impl Future for FlushFuture<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.step(context.waker())
+    }
+}
+
+impl Drop for FlushFuture<'_> {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            self.inner.with(|shared| shared.waiters.leave_flush(waiter));
+        }
+    }
+}
+
+impl fmt::Debug for FlushFuture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlushFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,440 @@
+//! What callers and the I/O thread share: the core and its tables, under one lock.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use klamm_core::{ErrorCode, Instant, TopicId};
+
+use crate::cells::Cells;
+use crate::delivery::Delivery;
+use crate::error::SendError;
+use crate::failures::Failures;
+use crate::record::Record;
+use crate::waiters::Waiters;
+
+/// How stale the time may be that callers see while the I/O thread sleeps; beyond, they read the clock.
+pub(crate) const COARSE: Duration = Duration::from_millis(5);
+/// How often the wall clock is looked at while there is work.
+const WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
+
+/// How far the producer's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Records are accepted.
+    Open,
+    /// The last records are being delivered.
+    Closing,
+    /// Everything has its outcome.
+    Closed,
+    /// A panic, in the I/O thread or under the lock.
+    Broken,
+}
+
+/// Shared by the handles and the I/O thread.
+pub(crate) struct Inner {
+    shared: Mutex<Shared>,
+    /// Told when [`Shared::ended`] becomes true.
+    ended: Condvar,
+    waker: mio::Waker,
+    origin: std::time::Instant,
+    pub(crate) max_block: Duration,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) io_thread: OnceLock<ThreadId>,
+    pub(crate) join: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Under the lock.
+pub(crate) struct Shared {
+    pub(crate) core: klamm_core::Producer<'static>,
+    pub(crate) life: Life,
+    /// The I/O thread has nothing left to do but return.
+    pub(crate) ended: bool,
+    /// The coarse clock: the I/O thread sets it whenever it wakes.
+    pub(crate) now: Instant,
+    /// The I/O thread sleeps for long: callers read the clock themselves.
+    pub(crate) precise: bool,
+    /// A record was accepted since the I/O thread last looked.
+    pub(crate) active: bool,
+    /// The I/O thread sleeps, until `wake_at`, and nobody has woken it yet.
+    pub(crate) sleeping: bool,
+    pub(crate) wake_at: Instant,
+    wall_clock_read: Option<Instant>,
+    pub(crate) topics: Topics,
+    pub(crate) cells: Cells,
+    pub(crate) waiters: Waiters,
+    pub(crate) failures: Failures,
+    /// Records that failed since `close` was called.
+    pub(crate) undelivered: u64,
+    /// Wakers to call once the lock is gone.
+    pub(crate) released: Vec<Waker>,
+    /// The I/O thread must be woken once the lock is gone.
+    wake_io: bool,
+}
+
+impl Inner {
+    pub(crate) fn new(
+        core: klamm_core::Producer<'static>,
+        waker: mio::Waker,
+        origin: std::time::Instant,
+        max_block: Duration,
+        delivery_timeout: Duration,
+    ) -> Self {
+        let shared = Shared {
+            core,
+            life: Life::Open,
+            ended: false,
+            now: Instant::ZERO,
+            precise: true,
+            active: false,
+            sleeping: false,
+            wake_at: Instant::ZERO,
+            wall_clock_read: None,
+            topics: Topics::default(),
+            cells: Cells::default(),
+            waiters: Waiters::default(),
+            failures: Failures::default(),
+            undelivered: 0,
+            released: Vec::new(),
+            wake_io: false,
+        };
+        Self {
+            shared: Mutex::new(shared),
+            ended: Condvar::new(),
+            waker,
+            origin,
+            max_block,
+            delivery_timeout,
+            io_thread: OnceLock::new(),
+            join: Mutex::new(None),
+        }
+    }
+
+    /// The time, from the real clock.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::ZERO.after(self.origin.elapsed())
+    }
+
+    /// Runs `work` under the lock; then, without it, wakes whoever `work` released.
+    #[inline]
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Shared) -> R) -> R {
+        let mut shared = self.lock();
+        let result = work(&mut shared);
+        let wake_io = std::mem::take(&mut shared.wake_io);
+        let released = std::mem::take(&mut shared.released);
+        drop(shared);
+        if wake_io {
+            self.wake_io();
+        }
+        wake_all(released);
+        result
+    }
+
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        match self.shared.lock() {
+            Ok(shared) => shared,
+            Err(poisoned) => self.mend(poisoned),
+        }
+    }
+
+    /// A panic under the lock left the core in an unknown state: the producer is broken.
+    #[cold]
+    fn mend<'i>(&self, poisoned: PoisonError<MutexGuard<'i, Shared>>) -> MutexGuard<'i, Shared> {
+        let mut shared = poisoned.into_inner();
+        if !matches!(shared.life, Life::Broken | Life::Closed) {
+            // The I/O thread ends when it sees this, and fails whatever is open.
+            shared.life = Life::Broken;
+            shared.sleeping = false;
+            self.wake_io();
+        }
+        shared
+    }
+
+    /// Whether the caller runs inside the I/O thread, in a waker or a callback: it must not wait then.
+    pub(crate) fn on_io_thread(&self) -> bool {
+        self.io_thread.get() == Some(&std::thread::current().id())
+    }
+
+    /// Wakes the I/O thread.
+    pub(crate) fn wake_io(&self) {
+        // It can only fail when the poller is gone, and then so is the thread.
+        let _ = self.waker.wake();
+    }
+
+    /// The I/O thread is ending: nothing and nobody may be left waiting for it.
+    pub(crate) fn end(&self, panicked: bool) {
+        let completions = self.with(|shared| {
+            let broken = panicked || shared.life == Life::Broken;
+            shared.life = if broken { Life::Broken } else { Life::Closing };
+            shared.sleeping = false;
+            shared.undelivered = shared.undelivered.saturating_add(shared.cells.outstanding());
+            shared.cells.fail_all()
+        });
+        for completion in completions {
+            completion.deliver();
+        }
+        self.with(|shared| {
+            if shared.life != Life::Broken {
+                shared.life = Life::Closed;
+            }
+            shared.ended = true;
+            shared.waiters.close(true, &mut shared.released);
+        });
+        self.ended.notify_all();
+    }
+
+    /// Waits until the I/O thread has ended; false if `deadline` passed first.
+    pub(crate) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+        let mut shared = self.lock();
+        while !shared.ended {
+            let left = deadline.map(|deadline| deadline.since(self.now()));
+            shared = match left {
+                Some(left) if left.is_zero() => return false,
+                Some(left) => self.ended.wait_timeout(shared, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.ended.wait(shared).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// Accepts a record, at the coarse time.
+    #[inline]
+    pub(crate) fn accept(&mut self, inner: &Inner, record: &Record<'_>) -> Result<Delivery, klamm_core::SendError> {
+        if self.life != Life::Open {
+            return Err(klamm_core::SendError::Closed);
+        }
+        if self.precise {
+            self.tick(inner);
+        }
+        let at = self.topic(inner, record.topic())?;
+        let topic = &self.topics.entries[at];
+        let accepted = self.core.send(self.now, topic.id, &record.as_core())?;
+        self.active = true;
+        let delivery = self.cells.track(&accepted, &topic.name);
+        if accepted.wake {
+            self.wake_if_asleep();
+        }
+        Ok(delivery)
+    }
+
+    /// Reads the clocks.
+    pub(crate) fn tick(&mut self, inner: &Inner) {
+        self.now = self.now.max(inner.now());
+        let due = self.wall_clock_read.is_none_or(|read| self.now.since(read) >= WALL_CLOCK_EVERY);
+        if due && let Ok(since) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.wall_clock_read = Some(self.now);
+            let unix_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+            self.core.set_wall_clock(self.now, unix_ms);
+        }
+    }
+
+    /// The I/O thread has something to do: it is woken once the lock is gone, if it sleeps.
+    #[inline]
+    pub(crate) fn wake_if_asleep(&mut self) {
+        if self.sleeping {
+            self.sleeping = false;
+            self.wake_io = true;
+        }
+    }
+
+    /// Makes sure that the I/O thread looks at the waiters' deadlines in time.
+    pub(crate) fn wake_for(&mut self, deadline: Instant) {
+        if deadline < self.wake_at {
+            self.wake_if_asleep();
+        }
+    }
+
+    /// The topic's place in the table; a new name starts a metadata look-up.
+    #[inline]
+    pub(crate) fn topic(&mut self, inner: &Inner, name: &str) -> Result<usize, klamm_core::SendError> {
+        match self.topics.last(name) {
+            Some(at) => Ok(at),
+            None => self.topic_slow(inner, name),
+        }
+    }
+
+    #[cold]
+    fn topic_slow(&mut self, inner: &Inner, name: &str) -> Result<usize, klamm_core::SendError> {
+        if let Some(at) = self.topics.find(name) {
+            self.topics.last = at;
+            return Ok(at);
+        }
+        self.tick(inner);
+        let id = match self.core.topic(name) {
+            Err(klamm_core::SendError::TooManyTopics { .. }) if self.forget_one() => self.core.topic(name)?,
+            other => other?,
+        };
+        self.wake_if_asleep();
+        Ok(self.topics.insert(name, id))
+    }
+
+    /// The table is full: a topic without records makes room, the one that was added first.
+    fn forget_one(&mut self) -> bool {
+        let (core, waiters) = (&mut self.core, &self.waiters);
+        self.topics.remove_first(|id| !waiters.waits_for(id) && core.forget_topic(id))
+    }
+
+    /// Stops accepting, and drains within `within`.
+    pub(crate) fn begin_close(&mut self, now: Instant, within: Duration) {
+        if self.life != Life::Open {
+            return;
+        }
+        self.life = Life::Closing;
+        self.now = self.now.max(now);
+        self.core.close(self.now, within);
+        self.stop_senders();
+    }
+
+    /// Fails everything outstanding.
+    pub(crate) fn fail_all(&mut self, now: Instant) {
+        if matches!(self.life, Life::Closed | Life::Broken) {
+            return;
+        }
+        self.life = Life::Closing;
+        self.now = self.now.max(now);
+        self.core.fail_all(self.now);
+        self.stop_senders();
+    }
+
+    /// Ends the I/O thread whatever it is doing.
+    pub(crate) fn abandon(&mut self) {
+        self.life = Life::Broken;
+        self.sleeping = true;
+        self.stop_senders();
+    }
+
+    /// Begins a flush; done when [`Cells::flushed`] exceeds the number returned.
+    pub(crate) fn flush(&mut self, inner: &Inner) -> u64 {
+        if matches!(self.life, Life::Open | Life::Closing) {
+            self.tick(inner);
+            self.core.flush(self.now);
+            self.wake_if_asleep();
+        }
+        self.cells.begin_flush()
+    }
+
+    fn stop_senders(&mut self) {
+        self.waiters.close(false, &mut self.released);
+        self.wake_if_asleep();
+    }
+
+    /// Whether free memory is plenty, so that only a broker's share can be exhausted.
+    pub(crate) fn memory_is_free(&self) -> bool {
+        // A quarter: what the shares of other brokers leave free at least.
+        self.core.buffer_available_bytes() >= self.core.buffer_total_bytes() / 4
+    }
+
+    /// What a caller hears who waited for space in vain.
+    pub(crate) fn space_cause(&self, inner: &Inner) -> String {
+        let mut text = format!(
+            "no space for the record within {} ms (max.block.ms): buffer.memory ({} bytes) is exhausted: ",
+            inner.max_block.as_millis(),
+            self.core.buffer_total_bytes()
+        );
+        if !self.failures.describe(&mut text) {
+            text.push_str("the brokers accept data more slowly than it is sent");
+        }
+        text
+    }
+
+    /// What a caller hears who waited for metadata in vain.
+    pub(crate) fn metadata_cause(&self, inner: &Inner, name: &str) -> String {
+        let mut text =
+            format!("no metadata for topic '{name}' within {} ms (max.block.ms): ", inner.max_block.as_millis());
+        let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
+        if error != ErrorCode::NONE {
+            let _ = write!(text, "{error}");
+        } else if !self.failures.describe(&mut text) {
+            text.push_str("no broker has answered yet");
+        }
+        text
+    }
+
+    /// The error of a caller whose record the core refused, if waiting does not help.
+    pub(crate) fn refusal(&self, error: klamm_core::SendError, name: &str) -> SendError {
+        use klamm_core::SendError as Core;
+        if self.life == Life::Broken {
+            return SendError::Broken;
+        }
+        match error {
+            Core::Full => SendError::Full,
+            Core::PartitionsUnknown => {
+                let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
+                if error == ErrorCode::NONE || error.is_retriable() {
+                    SendError::PartitionsUnknown
+                } else {
+                    SendError::Topic { error, topic: name.into() }
+                }
+            }
+            Core::TooLarge { max } => SendError::TooLarge { max },
+            Core::NoSuchPartition { partitions } => SendError::NoSuchPartition { partitions },
+            Core::TooManyTopics { max } => SendError::TooManyTopics { max },
+            Core::TopicName { max } => SendError::TopicName { max },
+            Core::Timestamp => SendError::InvalidTimestamp,
+            Core::Fatal(code) => SendError::Fatal(code),
+            _ => SendError::Closed,
+        }
+    }
+}
+
+/// Wakes everyone. A waker is code of somebody's executor: a panic in one must not cost the others their wake.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
+
+/// The topics in use, with a short way to the one used last.
+#[derive(Default)]
+pub(crate) struct Topics {
+    pub(crate) entries: Vec<Topic>,
+    index: HashMap<Arc<str>, usize>,
+    last: usize,
+}
+
+/// A topic in use.
+pub(crate) struct Topic {
+    pub(crate) name: Arc<str>,
+    pub(crate) id: TopicId,
+}
+
+impl Topics {
+    #[inline]
+    fn last(&self, name: &str) -> Option<usize> {
+        let topic = self.entries.get(self.last)?;
+        (*topic.name == *name).then_some(self.last)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// The topic of that name.
+    pub(crate) fn id(&self, name: &str) -> Option<TopicId> {
+        self.find(name).map(|at| self.entries[at].id)
+    }
+
+    fn insert(&mut self, name: &str, id: TopicId) -> usize {
+        let name: Arc<str> = name.into();
+        let at = self.entries.len();
+        self.index.insert(Arc::clone(&name), at);
+        self.entries.push(Topic { name, id });
+        at
+    }
+
+    /// Removes the first topic that `forget` lets go.
+    fn remove_first(&mut self, mut forget: impl FnMut(TopicId) -> bool) -> bool {
+        let Some(at) = self.entries.iter().position(|topic| forget(topic.id)) else { return false };
+        self.entries.remove(at);
+        self.index = self.entries.iter().enumerate().map(|(at, topic)| (Arc::clone(&topic.name), at)).collect();
+        self.last = 0;
+        true
+    }
+}

@@ -1,0 +1,220 @@
+//! Callers that have to wait: for space, for metadata; and what they are told when that is in vain.
+
+mod common;
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, builder, closed_port, cluster, counts, stored};
+use klamm::{Producer, Record, SendError};
+use klamm_sim::{Action, Api, Fault};
+
+const BLOCK: Duration = Duration::from_millis(300);
+
+/// A producer with little memory and little patience.
+fn small(bootstrap: &str) -> Producer {
+    builder(bootstrap).buffer_memory(64 << 10).max_block_ms(BLOCK.as_millis() as u64).build().unwrap()
+}
+
+fn cause(error: SendError) -> String {
+    match error {
+        SendError::Timeout { waited, cause } => {
+            assert!(waited >= BLOCK && waited < BLOCK * 5, "{waited:?}");
+            cause.into()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn fill(producer: &Producer) {
+    let value = [0; 1_000];
+    loop {
+        match producer.try_send(&Record::to("t").value(&value)) {
+            Ok(_) => {}
+            Err(SendError::Full) => return,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_dead_broker_fills_the_buffer() {
+    let cluster = cluster(1, 1);
+    let producer = small(&cluster.bootstrap_servers());
+    producer.send(&Record::to("t").value("v")).unwrap().wait().unwrap();
+    cluster.kill(1);
+    fill(&producer);
+    let started = Instant::now();
+    let text = cause(producer.send(&Record::to("t").value(&[0; 1_000])).unwrap_err());
+    assert!(started.elapsed() >= BLOCK && started.elapsed() < BLOCK * 5);
+    assert!(text.contains("buffer.memory") && text.contains("refused"), "{text}");
+    let text =
+        cause(futures_lite::future::block_on(producer.send_async(&Record::to("t").value(&[0; 1_000]))).unwrap_err());
+    assert!(text.contains("buffer.memory"), "{text}");
+    // It comes back, and everything goes on.
+    cluster.restart(1).unwrap();
+    producer.send(&Record::to("t").value(&[0; 1_000])).unwrap().wait().unwrap();
+    producer.close(PATIENCE).unwrap();
+}
+
+#[test]
+fn an_unknown_host_is_named() {
+    let producer = small("no-such-host.invalid:9092");
+    let started = Instant::now();
+    let text = cause(producer.send(&Record::to("t").key("k").value("v")).unwrap_err());
+    assert!(started.elapsed() < BLOCK * 5);
+    assert!(text.contains("no metadata for topic 't' within 300 ms"), "{text}");
+    assert!(text.contains("bootstrap server no-such-host.invalid:9092: name cannot be resolved"), "{text}");
+    producer.close_now();
+}
+
+#[test]
+fn a_refused_port_is_named() {
+    let address = closed_port();
+    let producer = small(&address.to_string());
+    let text = cause(producer.partition_count("t").unwrap_err());
+    assert!(text.contains(&format!("bootstrap server {address}: connection refused")), "{text}");
+    let text = cause(futures_lite::future::block_on(producer.send_async(&Record::to("t").key("k"))).unwrap_err());
+    assert!(text.contains("connection refused"), "{text}");
+    // try_send never waits.
+    let started = Instant::now();
+    assert_eq!(producer.try_send(&Record::to("t").key("k")).unwrap_err(), SendError::PartitionsUnknown);
+    assert!(started.elapsed() < Duration::from_millis(50));
+    // A record without a key needs no partition count.
+    assert!(producer.try_send(&Record::to("t").value("v")).is_ok());
+    producer.close_now();
+}
+
+#[test]
+fn an_unknown_topic_is_named_and_a_forbidden_one_fails_at_once() {
+    let cluster = cluster(1, 1);
+    let producer = small(&cluster.bootstrap_servers());
+    let text = cause(producer.send(&Record::to("missing").key("k")).unwrap_err());
+    assert!(text.contains("topic 'missing'") && text.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{text}");
+    let forbid = Fault::on(Api::Metadata).topic("secret").always().then(Action::Error(29));
+    cluster.with(|cluster| _ = cluster.faults().push(forbid));
+    let started = Instant::now();
+    let error = producer.send(&Record::to("secret").key("k")).unwrap_err();
+    assert!(started.elapsed() < BLOCK, "at once");
+    assert!(matches!(&error, SendError::Topic { topic, .. } if &**topic == "secret"), "{error:?}");
+    assert!(error.to_string().contains("TOPIC_AUTHORIZATION_FAILED"), "{error}");
+    assert!(matches!(producer.send(&Record::to("")), Err(SendError::TopicName { max: 249 })));
+    assert!(matches!(producer.send(&Record::to("t").partition(7)), Err(SendError::NoSuchPartition { partitions: 1 })));
+    assert!(matches!(producer.send(&Record::to("t").timestamp(-2)), Err(SendError::InvalidTimestamp)));
+    assert_eq!(producer.partition_count("t").unwrap(), 1);
+}
+
+#[test]
+fn topics_come_into_being_while_senders_wait() {
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).build().unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let producer = &producer;
+            scope.spawn(move || {
+                let key = [n];
+                let record = Record::to("late").key(&key);
+                if n % 2 == 0 {
+                    producer.send(&record).unwrap().wait().unwrap();
+                } else {
+                    futures_lite::future::block_on(async {
+                        producer.send_async(&record).await.unwrap().await.unwrap()
+                    });
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        cluster.with(|cluster| cluster.create_topic("late", 2));
+    });
+    assert_eq!(stored(&cluster, "late").len(), 4);
+}
+
+#[test]
+fn a_full_buffer_slows_down_and_loses_nothing() {
+    let cluster = cluster(2, 4);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(128 << 10).build().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..6 {
+            let producer = &producer;
+            scope.spawn(move || {
+                let filler = "x".repeat(500);
+                for n in 0..1_000 {
+                    let value = format!("{thread}-{n}-{filler}");
+                    let record = Record::to("t").value(&value);
+                    if thread % 2 == 0 {
+                        drop(producer.send(&record).unwrap());
+                    } else {
+                        drop(smol::block_on(producer.send_async(&record)).unwrap());
+                    }
+                }
+            });
+        }
+    });
+    producer.flush();
+    assert!(producer.stats().buffer_full > 0, "the test is too gentle");
+    assert_eq!(counts(&cluster, "t").len(), 6_000);
+    producer.close(PATIENCE).unwrap();
+}
+
+#[test]
+fn waiters_are_served_in_the_order_they_came() {
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(64 << 10).build().unwrap();
+    producer.partition_count("t").unwrap();
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).then(Action::Delay(700))));
+    fill(&producer);
+    let served = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let (producer, served) = (&producer, &served);
+            scope.spawn(move || {
+                let value = [n; 12_000];
+                let record = Record::to("t").value(&value);
+                if n % 2 == 0 {
+                    drop(producer.send(&record).unwrap());
+                } else {
+                    drop(smol::block_on(producer.send_async(&record)).unwrap());
+                }
+                served.lock().unwrap().push(n);
+            });
+            // Long enough to take a place in the queue.
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    });
+    producer.flush();
+    let order: Vec<_> = stored(&cluster, "t")
+        .into_iter()
+        .filter(|r| r.value.as_ref().unwrap().len() == 12_000)
+        .map(|r| r.value.unwrap()[0])
+        .collect();
+    assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_waiting_future_can_be_dropped() {
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(64 << 10).build().unwrap();
+    producer.partition_count("t").unwrap();
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).then(Action::Delay(300))));
+    fill(&producer);
+    let value = [1; 1_000];
+    let record = Record::to("t").value(&value);
+    let mut given_up = Box::pin(producer.send_async(&record));
+    let mut patient = Box::pin(producer.send_async(&record));
+    smol::block_on(async {
+        assert!(futures_lite::future::poll_once(&mut given_up).await.is_none());
+        assert!(futures_lite::future::poll_once(&mut patient).await.is_none());
+        drop(given_up);
+        patient.await.unwrap().await.unwrap();
+    });
+    assert_eq!(producer.try_send(&record).map(drop), Ok(()));
+    producer.flush();
+}
+
+#[test]
+fn max_block_of_zero_fails_at_once() {
+    let producer = builder(&closed_port().to_string()).max_block_ms(0).build().unwrap();
+    let started = Instant::now();
+    assert!(matches!(producer.send(&Record::to("t").key("k")), Err(SendError::Timeout { .. })));
+    assert!(started.elapsed() < Duration::from_millis(100));
+}

@@ -1,0 +1,59 @@
+//! Builds programs with cargo and finds where they are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::Result;
+use crate::needs::toolchain;
+
+/// Builds the bench program.
+pub(crate) fn bench_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "klamm-bench"]).current_dir(crate::root());
+    executable(cargo, "klamm-bench")
+}
+
+/// Builds the smallest firmware for a target.
+pub(crate) fn minimal_firmware(target: &str) -> Result<PathBuf> {
+    let dir = crate::root().join("examples/minimal-thumb");
+    if !dir.join("Cargo.toml").exists() {
+        return Err(format!("{} is missing", Path::new("examples/minimal-thumb").display()));
+    }
+    let toolchain = toolchain(target)?;
+    let mut cargo = Command::new(toolchain.cargo());
+    // Run in its folder: its own workspace and linker settings apply. Its output stays out of that folder.
+    cargo.args(["build", "--release", "--target", target]).args(toolchain.args());
+    cargo.arg("--target-dir").arg(crate::root().join("target/minimal-thumb"));
+    cargo.envs(toolchain.env(target)).current_dir(dir);
+    executable(cargo, &format!("examples/minimal-thumb for {target}"))
+}
+
+/// Runs `cargo build` and reads from its messages which executable it made.
+fn executable(mut cargo: Command, what: &str) -> Result<PathBuf> {
+    cargo.args(["--message-format", "json-render-diagnostics"]);
+    cargo.stdin(Stdio::null()).stderr(Stdio::inherit());
+    let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{what} does not build"));
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .next_back()
+        .ok_or_else(|| format!("{what} has no executable"))
+}
+
+/// Runs a program and gives what it prints.
+pub(crate) fn output_of(program: &Path, args: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let shown = format!("{} {}", program.display(), args.join(" "));
+    let output = output.map_err(|error| format!("cannot run {shown}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{shown}: {}", output.status))
+    }
+}

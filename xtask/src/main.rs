@@ -1,0 +1,73 @@
+//! `cargo xtask`: everything this project automates.
+
+mod bench;
+mod build;
+mod elf;
+mod kafka;
+mod limits;
+mod link;
+mod needs;
+mod report;
+mod runner;
+mod size;
+mod step;
+mod suites;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What every command returns; the text is shown to the user as it is.
+type Result<T> = std::result::Result<T, String>;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--list] [-v] [SUITE...]        run the test suites (all, or the named ones) and print a table
+  kafka start [--version V] [--brokers N]
+                                       start real Apache Kafka and leave it running
+  kafka run -- TOOL [ARGS...]          run one of Kafka's tools against it, e.g. topics --list
+  kafka status | stop                  say where it is | kill it and remove its data
+  bench [--check] [--save]             instructions per record, from callgrind
+  size [--check] [--save]              RAM of the tables, flash of the smallest firmware
+  link                                 check that this firmware links no allocator and no panic machinery
+
+--check fails where a value is above its limit in xtask/limits.txt; --save sets the limits anew.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &args[..]),
+    };
+    let result = match command {
+        "test" => runner::main(rest),
+        "kafka" => kafka::main(rest),
+        "bench" => bench::main(rest),
+        "size" => size::main(rest),
+        "link" => link::main(rest),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(format!("there is no command `{other}`\n\n{HELP}")),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_owned()
+}
+
+/// Checks that all arguments are among these flags and says which are present.
+fn flags<const N: usize>(args: &[String], known: [&str; N]) -> Result<[bool; N]> {
+    if let Some(arg) = args.iter().find(|arg| !known.contains(&arg.as_str())) {
+        return Err(format!("unknown argument `{arg}`; there are {}", known.join(", ")));
+    }
+    Ok(known.map(|flag| args.iter().any(|arg| arg == flag)))
+}

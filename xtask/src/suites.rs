@@ -1,0 +1,163 @@
+//! The one table of all test suites.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::needs::Need;
+use crate::step::Step;
+
+/// A test suite.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    /// One line for `--list`.
+    pub(crate) about: &'static str,
+    /// Longest time for all steps together.
+    pub(crate) limit: Duration,
+    /// Made when the suite runs: some steps depend on what is in the tree.
+    pub(crate) steps: fn() -> Vec<Step>,
+}
+
+/// Targets that the core must build for without the standard library.
+const BARE_TARGETS: [&str; 4] =
+    ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imc-unknown-none-elf", "wasm32-unknown-unknown"];
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+/// In the order in which they run: cheap ones first.
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "fmt",
+        about: "formatting",
+        limit: minutes(2),
+        steps: || vec![Step::cargo("fmt --all --check").needs(&[Need::Component("fmt")])],
+    },
+    Suite {
+        name: "clippy",
+        about: "lints",
+        limit: minutes(20),
+        steps: || {
+            let step = Step::cargo("clippy --workspace --all-targets -- -D warnings");
+            vec![step.needs(&[Need::Component("clippy")])]
+        },
+    },
+    Suite {
+        name: "docs",
+        about: "documentation without broken links",
+        limit: minutes(20),
+        steps: || vec![Step::cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-Dwarnings")],
+    },
+    Suite {
+        name: "unit",
+        about: "unit and documentation tests of the crates, the core with and without its features",
+        limit: minutes(25),
+        steps: unit_steps,
+    },
+    Suite {
+        name: "vectors",
+        about: "bytes equal to those of independent implementations",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-vectors")],
+    },
+    Suite {
+        name: "simulation",
+        about: "simulated networks and clusters with faults",
+        limit: minutes(40),
+        steps: || vec![Step::cargo_test("-p klamm-simulation --release")],
+    },
+    Suite {
+        name: "threeworlds",
+        about: "the same core over std, smoltcp and WebAssembly in Node",
+        limit: minutes(20),
+        steps: || {
+            let needs = [Need::Target("wasm32-unknown-unknown"), Need::Node];
+            vec![Step::cargo_test("-p klamm-worlds").needs(&needs)]
+        },
+    },
+    Suite {
+        name: "targets",
+        about: "the core builds for boards and WebAssembly",
+        limit: minutes(20),
+        steps: || {
+            let step = |target| Step::cargo("build -p klamm-core --no-default-features").target(target);
+            BARE_TARGETS.map(step).into()
+        },
+    },
+    Suite {
+        name: "link",
+        about: "no allocator and no panic machinery in the smallest firmware",
+        limit: minutes(15),
+        steps: || vec![Step::xtask("link").needs(&[Need::Target("thumbv7m-none-eabi")])],
+    },
+    Suite {
+        name: "harness",
+        about: "the harness that starts real Kafka",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-kafka-harness").needs(&[Need::Kafka])],
+    },
+    Suite {
+        name: "cli",
+        about: "the `klamm` command",
+        limit: minutes(20),
+        steps: || vec![Step::cargo_test("-p klamm-cli-tests").needs(&[Need::Kafka])],
+    },
+    Suite {
+        name: "kafka",
+        about: "real Apache Kafka, with brokers killed mid-stream",
+        limit: minutes(45),
+        steps: || {
+            let step = Step::cargo_test("-p klamm-real-kafka --release -- --test-threads=1");
+            vec![step.needs(&[Need::Kafka])]
+        },
+    },
+    Suite {
+        name: "bench-gate",
+        about: "instructions per record within their limits",
+        limit: minutes(25),
+        steps: || vec![Step::xtask("bench --check").needs(&[Need::Valgrind])],
+    },
+    Suite {
+        name: "size-gate",
+        about: "RAM and flash within their limits",
+        limit: minutes(20),
+        steps: || vec![Step::xtask("size --check").needs(&[Need::Target("thumbv7m-none-eabi")])],
+    },
+    Suite {
+        name: "quickstart",
+        about: "the README's example against real Kafka",
+        limit: minutes(15),
+        steps: || vec![Step::cargo("run --release --example quickstart").needs(&[Need::Kafka])],
+    },
+];
+
+fn unit_steps() -> Vec<Step> {
+    let mut steps = vec![Step::cargo_test("-p klamm-core --no-default-features")];
+    let features = core_features();
+    if !features.is_empty() {
+        let all = features.join(",");
+        steps.push(Step::cargo_test(&format!("-p klamm-core --features {all}")));
+    }
+    steps.push(Step::cargo_test("-p klamm -p klamm-cli -p klamm-sim -p xtask"));
+    steps
+}
+
+/// All features of the core that can be tested on a computer: `defmt` needs a board's logger to link.
+fn core_features() -> Vec<String> {
+    let metadata = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(crate::root())
+        .output();
+    let json: Value = metadata.ok().and_then(|output| serde_json::from_slice(&output.stdout).ok()).unwrap_or_default();
+    let packages = json["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let core = packages.iter().find(|package| package["name"] == "klamm-core");
+    let features = core.and_then(|package| package["features"].as_object());
+    features
+        .into_iter()
+        .flat_map(|features| features.keys())
+        .filter(|name| !["default", "defmt"].contains(&name.as_str()))
+        .cloned()
+        .collect()
+}
