@@ -68,6 +68,9 @@ fn connections_that_break_at_any_byte_lose_and_repeat_nothing() {
         .retry_backoff_max_ms(2)
         .reconnect_backoff_ms(1)
         .linger_ms(0)
+        .request_timeout_ms(2_000)
+        .delivery_timeout_ms(20_000)
+        .on_problem(|_, text| println!("{text}"))
         .build()
         .unwrap();
     let mut sent = 0;
@@ -75,7 +78,9 @@ fn connections_that_break_at_any_byte_lose_and_repeat_nothing() {
         let value = format!("{sent:08}");
         match producer.send(&Record::to("t").value(&value)).unwrap().wait() {
             Ok(_) => sent += 1,
-            Err(error) => panic!("{error}"),
+            Err(error) => {
+                panic!("{error} after {} connections: {:?}", proxy.connections.load(Ordering::Relaxed), producer.stats())
+            }
         }
     }
     producer.close(PATIENCE).unwrap();

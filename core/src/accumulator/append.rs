@@ -24,6 +24,14 @@ pub(crate) struct Sized {
     uptime: bool,
 }
 
+#[cfg(all(test, feature = "alloc"))]
+impl Sized {
+    /// Vectors have timestamps that `send` refuses.
+    pub(crate) fn set_timestamp_for_test(&mut self, timestamp: i64) {
+        (self.timestamp, self.uptime) = (timestamp, false);
+    }
+}
+
 impl State<'_> {
     /// Checks a record against every limit that does not depend on its partition.
     pub(crate) fn size_record(&self, record: &Record<'_>) -> Result<Sized, SendError> {

@@ -4,6 +4,9 @@ pub(crate) mod batch;
 pub mod crc32c;
 pub(crate) mod encode;
 
+#[cfg(all(test, feature = "alloc"))]
+mod tests;
+
 /// One record, borrowed from the caller for the duration of a `send`.
 ///
 /// Nothing is copied before [`Producer::send`](crate::Producer::send) writes the record, in its

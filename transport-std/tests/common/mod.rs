@@ -105,6 +105,9 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut limit: usize) {
             break;
         }
         limit -= count;
+        if limit == 0 {
+            break;
+        }
     }
     let _ = from.shutdown(std::net::Shutdown::Both);
     let _ = to.shutdown(std::net::Shutdown::Both);
