@@ -308,7 +308,11 @@ impl<'a> Config<'a> {
 fn parse_host_port(entry: &str) -> Option<(&str, u16)> {
     let (host, port) = entry.rsplit_once(':')?;
     // A listener name such as PLAINTEXT:// may precede the host, as in broker configurations.
-    let host = host.rsplit_once("//").map_or(host, |(_, host)| host);
+    let host = match host.rsplit_once('/') {
+        Some((listener, host)) if listener.ends_with(":/") => host,
+        Some(_) => return None,
+        None => host,
+    };
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     if bracketed.is_none() && host.contains(':') {
         return None;

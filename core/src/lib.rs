@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 mod accumulator;
+mod address;
 mod cluster;
 mod compression;
 mod config;

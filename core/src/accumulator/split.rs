@@ -136,11 +136,11 @@ impl State<'_> {
     fn parse_record(&self, at: Position) -> Parsed {
         let mut start = [0u8; encode::PREFIX_MAX as usize];
         let filled = self.arena.fold(at, encode::PREFIX_MAX, 0usize, |filled, slice| {
-            let end = filled.saturating_add(slice.len());
-            if let Some(to) = start.get_mut(filled..end) {
+            // Two steps, so that both sides of the copy are seen to be equally long.
+            if let Some(to) = start.get_mut(filled..).and_then(|rest| rest.get_mut(..slice.len())) {
                 to.copy_from_slice(slice);
             }
-            end
+            filled.saturating_add(slice.len())
         });
         let start = start.get(..filled).unwrap_or(&[]);
         let after = |used: usize| start.get(used..).unwrap_or(&[]);
@@ -209,10 +209,9 @@ struct PrefixBytes {
 
 impl Put for PrefixBytes {
     fn put(&mut self, bytes: &[u8]) {
-        let end = self.len.saturating_add(bytes.len());
-        if let Some(to) = self.bytes.get_mut(self.len..end) {
+        if let Some(to) = self.bytes.get_mut(self.len..).and_then(|rest| rest.get_mut(..bytes.len())) {
             to.copy_from_slice(bytes);
-            self.len = end;
+            self.len = self.len.saturating_add(bytes.len());
         }
     }
 }

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use crate::accumulator::batch::InState;
 use crate::accumulator::partition::NONE;
+use crate::address::parse_ip;
 use crate::cluster::broker::Backoff;
 use crate::error::{Disconnect, ErrorCode, PeerError, Problem};
 use crate::list::List;
@@ -50,7 +51,7 @@ impl State<'_> {
 
     /// The host of a peer, if it is an address already.
     fn literal_address(&self, peer: Peer) -> Option<IpAddr> {
-        self.peer_host(peer)?.0.parse().ok()
+        parse_ip(self.peer_host(peer)?.0)
     }
 
     /// Host and port of a peer.

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use crate::address::parse_ip;
 use crate::connection::Life;
 use crate::connection::lifecycle::current_address;
 use crate::connection::slot::{ConnectionState, Peer};
@@ -37,7 +38,7 @@ impl Producer<'_> {
             _ => {
                 let by_address = self.state.config.resolve_names;
                 let (host, port) = self.state.peer_host(peer)?;
-                let target = match address.filter(|address| by_address || host.parse() == Ok(*address)) {
+                let target = match address.filter(|address| by_address || parse_ip(host) == Some(*address)) {
                     Some(address) => Target::Address(SocketAddr::new(address, port)),
                     None => Target::Name { host, port },
                 };

@@ -134,7 +134,7 @@ fn a_batch_above_the_topics_limit_is_split_and_a_record_above_it_fails_alone() {
     }
     let big = producer.send(&Record::to(topic).value(&[b'y'; 2000])).unwrap().wait().unwrap_err();
     assert!(big.to_string().contains("max.message.bytes"), "{big}");
-    assert_eq!(big.fate(), klamm::Fate::NotWritten);
+    assert_eq!(big.fate, klamm::Fate::NotWritten);
     let after = producer.send(&Record::to(topic).value("after")).unwrap();
     let _ = delivered(after);
     let stats = producer.stats();
