@@ -21,6 +21,7 @@ impl Random {
         Self { state }
     }
 
+    #[inline(never)] // rarely called, and four 64-bit words are a lot of code on a 32-bit core
     pub(crate) fn next(&mut self) -> u64 {
         let [a, b, c, d] = self.state;
         let result = a.wrapping_add(d).rotate_left(23).wrapping_add(a);

@@ -86,10 +86,11 @@ impl<'a, T> Slots<'a, T> {
     /// How many slots there are, at least one.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        u32::try_from(self.parts().1.len()).unwrap_or(u32::MAX).saturating_add(1)
+        (self.parts().1.len() as u32).wrapping_add(1)
     }
 
-    #[inline]
+    #[cfg_attr(feature = "alloc", inline)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn at(&self, index: u32) -> &T {
         debug_assert!(index < self.len(), "slot {index} of {}", self.len());
         let (first, rest) = self.parts();
@@ -99,7 +100,8 @@ impl<'a, T> Slots<'a, T> {
         }
     }
 
-    #[inline]
+    #[cfg_attr(feature = "alloc", inline)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn at_mut(&mut self, index: u32) -> &mut T {
         debug_assert!(index < self.len(), "slot {index} of {}", self.len());
         let (first, rest) = self.parts_mut();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use klamm_core::{Accepted, BatchOutcome};
 
-use crate::delivery::{BatchCell, Delivery, Segment};
+use crate::delivery::{BatchCell, Segment};
 
 /// A batch without all of its outcomes.
 struct Open {
@@ -44,32 +44,35 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// The delivery of a record that the core accepted.
+    /// The cell of a record that the core accepted.
     #[inline]
-    pub(crate) fn track(&mut self, accepted: &Accepted, topic: &Arc<str>) -> Delivery {
-        let index = accepted.id.index;
+    pub(crate) fn track(&mut self, accepted: &Accepted, topic: &Arc<str>) -> Arc<BatchCell> {
         if let Some(Some(open)) = self.slots.get_mut(accepted.slot as usize)
             && open.batch == accepted.id.batch
         {
-            open.accepted = open.accepted.max(index.saturating_add(1));
-            return Delivery::new(Arc::clone(&open.cell), index, accepted.timestamp);
+            open.accepted = accepted.id.index.wrapping_add(1);
+            return Arc::clone(&open.cell);
         }
         self.track_new(accepted, topic)
     }
 
     #[cold]
-    fn track_new(&mut self, accepted: &Accepted, topic: &Arc<str>) -> Delivery {
+    fn track_new(&mut self, accepted: &Accepted, topic: &Arc<str>) -> Arc<BatchCell> {
         if !accepted.new_batch
             && let Some(open) = self.find(accepted.id.batch)
         {
-            open.accepted = open.accepted.max(accepted.id.index.saturating_add(1));
-            return Delivery::new(Arc::clone(&open.cell), accepted.id.index, accepted.timestamp);
+            open.accepted = accepted.id.index.wrapping_add(1);
+            return Arc::clone(&open.cell);
         }
         let cell = Arc::new(BatchCell::new(Arc::clone(topic)));
-        let delivery = Delivery::new(Arc::clone(&cell), accepted.id.index, accepted.timestamp);
         let epoch = self.flushes.enter();
-        let open =
-            Open { batch: accepted.id.batch, accepted: accepted.id.index.saturating_add(1), settled: 0, epoch, cell };
+        let open = Open {
+            batch: accepted.id.batch,
+            accepted: accepted.id.index.wrapping_add(1),
+            settled: 0,
+            epoch,
+            cell: Arc::clone(&cell),
+        };
         let slot = accepted.slot as usize;
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
@@ -77,7 +80,7 @@ impl Cells {
         if let Some(old) = self.slots[slot].replace(open) {
             self.orphans.insert(old.batch, old);
         }
-        delivery
+        cell
     }
 
     fn find(&mut self, batch: u32) -> Option<&mut Open> {

@@ -103,14 +103,15 @@ impl Producer {
     /// wait; else as there.
     #[inline]
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        let inner = self.inner();
-        inner.with(|shared| {
-            // Whoever waits came first.
-            if shared.waiters.queued() && shared.life == Life::Open {
-                return Err(SendError::Full);
-            }
-            shared.accept(inner, record).map_err(|refused| shared.refusal(refused, record.topic()))
-        })
+        match self.inner().fast(record) {
+            Ok(delivery) => Ok(delivery),
+            Err(refused) => self.refuse(record, refused),
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, record: &Record<'_>, refused: klamm_core::SendError) -> Result<Delivery, SendError> {
+        Err(self.inner().with(|shared| shared.refusal(refused, record.topic())))
     }
 
     /// Accepts the record, waiting for space and for the topic's partitions if need be, at most
@@ -123,14 +124,17 @@ impl Producer {
     /// variants are final, and told at once.
     #[inline]
     pub fn send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        match self.try_send(record) {
-            Err(SendError::Full | SendError::PartitionsUnknown) => self.send_slow(record),
-            result => result,
+        match self.inner().fast(record) {
+            Ok(delivery) => Ok(delivery),
+            Err(refused) => self.send_slow(record, refused),
         }
     }
 
     #[cold]
-    fn send_slow(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
+    fn send_slow(&self, record: &Record<'_>, refused: klamm_core::SendError) -> Result<Delivery, SendError> {
+        if !refused.is_retriable() {
+            return self.refuse(record, refused);
+        }
         let inner = self.inner();
         sending::block(inner, record.topic(), |shared| shared.accept(inner, record))
     }
