@@ -245,11 +245,11 @@ impl Shared {
             Ok(accepted) => accepted,
             Err(refused) => return Err(*refused),
         };
+        let cell = self.cells.track(accepted, &topic.name);
         self.active = true;
         if accepted.wake {
             self.wake_if_asleep();
         }
-        let cell = self.cells.track(accepted, &topic.name);
         Ok(Delivery::new(cell, accepted.id.index, accepted.timestamp))
     }
 

@@ -157,7 +157,7 @@ impl State<'_> {
             ErrorCode::NONE => {}
             ErrorCode::UNSUPPORTED_VERSION if request.version > 0 => {
                 // KIP-511: ask again at what the broker knows, or at 0 (PRODUCER e.2).
-                connection.api_versions = reading.api_versions_max.clamp(0, request.version as i8 - 1);
+                connection.api_versions = reading.api_versions_max.min((request.version as i8).wrapping_sub(1)).max(0);
                 connection.versions_read = VersionsRead::new();
                 connection.wants_api_versions = true;
                 self.mark_writable(slot);
