@@ -45,6 +45,11 @@ pub(crate) struct State<'a> {
     pub(crate) now: Instant,
     /// Unix time minus `now`, in milliseconds, once a wall clock was set.
     pub(crate) wall_offset_ms: Option<i64>,
+    /// What a record without a timestamp gets: `now` by the wall clock, or since the clock's origin.
+    pub(crate) record_time: i64,
+    /// Follows from settings and storage; asked for each record.
+    pub(crate) record_size_max: u32,
+    pub(crate) plain_limit: u32,
     /// A driver that sleeps must wake up: an action, a writable connection, an earlier deadline.
     pub(crate) wake: bool,
     pub(crate) problems: Problems,
@@ -108,10 +113,15 @@ impl<'a> State<'a> {
             stats: Stats::default(),
             now,
             wall_offset_ms: None,
+            record_time: now.as_millis() as i64,
+            record_size_max: 0,
+            plain_limit: 0,
             wake: false,
             problems: Problems::default(),
             config,
         };
+        state.record_size_max = state.work_out_record_size_max();
+        state.plain_limit = state.work_out_plain_limit();
         state.init_accumulator();
         state.init_cluster();
         Ok(state)
@@ -120,7 +130,21 @@ impl<'a> State<'a> {
     /// Takes the caller's time, never backwards.
     #[inline]
     pub(crate) fn advance_clock(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        if now > self.now {
+            self.set_clock(now);
+        }
+    }
+
+    #[inline(never)]
+    fn set_clock(&mut self, now: Instant) {
+        self.now = now;
+        self.record_time = (now.as_millis() as i64).wrapping_add(self.wall_offset_ms.unwrap_or(0));
+    }
+
+    /// Records get Unix time from now on.
+    pub(crate) fn set_wall_clock(&mut self, unix_ms: i64) {
+        self.wall_offset_ms = Some(unix_ms.wrapping_sub(self.now.as_millis() as i64));
+        self.record_time = unix_ms;
     }
 
     /// `initial × 2^failures`, at most `max`, ±20 % (PRODUCER f.3). Without jitter where it cannot grow.

@@ -26,25 +26,26 @@ pub const TOPIC_FRAMING: usize = 4;
 
 /// An array of slots, never empty: borrowed from the caller, or owned where there is a heap.
 ///
-/// An index out of range yields the first slot rather than a panic: firmware links no panic
-/// machinery. Debug builds assert.
+/// An index out of range yields the last slot rather than a panic: firmware links no panic
+/// machinery. Debug builds assert. With the last slot apart, that takes one comparison. Both variants
+/// are pointer, pointer, length, so that telling them apart takes no instruction at all.
 #[derive(Debug)]
 pub(crate) enum Slots<'a, T> {
     Borrowed {
-        first: &'a mut T,
-        rest: &'a mut [T],
+        last: &'a mut T,
+        before: &'a mut [T],
     },
     #[cfg(feature = "alloc")]
     Owned {
-        first: alloc::boxed::Box<T>,
-        rest: alloc::vec::Vec<T>,
+        last: alloc::boxed::Box<T>,
+        before: alloc::boxed::Box<[T]>,
     },
 }
 
 impl<'a, T> Slots<'a, T> {
     fn borrowed(slots: &'a mut [T]) -> Option<Self> {
-        let (first, rest) = slots.split_first_mut()?;
-        Some(Self::Borrowed { first, rest })
+        let (last, before) = slots.split_last_mut()?;
+        Some(Self::Borrowed { last, before })
     }
 
     #[cfg(feature = "alloc")]
@@ -52,8 +53,8 @@ impl<'a, T> Slots<'a, T> {
     where
         T: Default + Clone,
     {
-        let rest = alloc::vec![T::default(); count.saturating_sub(1)];
-        Self::Owned { first: alloc::boxed::Box::new(T::default()), rest }
+        let before = alloc::vec![T::default(); count.saturating_sub(1)].into_boxed_slice();
+        Self::Owned { last: alloc::boxed::Box::new(T::default()), before }
     }
 
     /// `count` fresh slots, for unit tests of the structures built on slots.
@@ -66,55 +67,57 @@ impl<'a, T> Slots<'a, T> {
     }
 
     #[inline]
-    fn parts(&self) -> (&T, &[T]) {
+    fn parts(&self) -> (&[T], &T) {
         match self {
-            Self::Borrowed { first, rest } => (first, rest),
+            Self::Borrowed { last, before } => (before, last),
             #[cfg(feature = "alloc")]
-            Self::Owned { first, rest } => (first, rest),
+            Self::Owned { last, before } => (before, last),
         }
     }
 
     #[inline]
-    fn parts_mut(&mut self) -> (&mut T, &mut [T]) {
+    fn parts_mut(&mut self) -> (&mut [T], &mut T) {
         match self {
-            Self::Borrowed { first, rest } => (first, rest),
+            Self::Borrowed { last, before } => (before, last),
             #[cfg(feature = "alloc")]
-            Self::Owned { first, rest } => (first, rest),
+            Self::Owned { last, before } => (before, last),
         }
     }
 
     /// How many slots there are, at least one.
     #[inline]
     pub(crate) fn len(&self) -> u32 {
-        (self.parts().1.len() as u32).wrapping_add(1)
+        (self.parts().0.len() as u32).wrapping_add(1)
     }
 
+    // On a board a call is smaller than the look-up, and there are hundreds of them.
     #[cfg_attr(feature = "alloc", inline)]
     #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn at(&self, index: u32) -> &T {
         debug_assert!(index < self.len(), "slot {index} of {}", self.len());
-        let (first, rest) = self.parts();
-        match index.checked_sub(1) {
-            None => first,
-            Some(index) => rest.get(index as usize).unwrap_or(first),
-        }
+        let (before, last) = self.parts();
+        before.get(index as usize).unwrap_or(last)
+    }
+
+    /// Like [`Self::at`], for an index that may be out of range.
+    #[inline]
+    pub(crate) fn nearest(&self, index: u32) -> &T {
+        let (before, last) = self.parts();
+        before.get(index as usize).unwrap_or(last)
     }
 
     #[cfg_attr(feature = "alloc", inline)]
     #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn at_mut(&mut self, index: u32) -> &mut T {
         debug_assert!(index < self.len(), "slot {index} of {}", self.len());
-        let (first, rest) = self.parts_mut();
-        match index.checked_sub(1) {
-            None => first,
-            Some(index) => rest.get_mut(index as usize).unwrap_or(first),
-        }
+        let (before, last) = self.parts_mut();
+        before.get_mut(index as usize).unwrap_or(last)
     }
 
     /// Every slot with its index.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let (first, rest) = self.parts();
-        (0..).zip(core::iter::once(first).chain(rest))
+        let (before, last) = self.parts();
+        (0..).zip(before.iter().chain(core::iter::once(last)))
     }
 }
 
@@ -123,7 +126,7 @@ impl<'a, T> Slots<'a, T> {
 pub(crate) enum Bytes<'a> {
     Borrowed(&'a mut [u8]),
     #[cfg(feature = "alloc")]
-    Owned(alloc::vec::Vec<u8>),
+    Owned(alloc::boxed::Box<[u8]>),
 }
 
 impl Bytes<'_> {
@@ -281,11 +284,11 @@ impl Storage<'static> {
         let block_size = limits.block_size.clamp(BLOCK_SIZE_MIN, 1 << 24);
         let blocks = (limits.buffer_memory / block_size).clamp(RESERVED_BLOCKS as usize + 1, u32::MAX as usize - 1);
         let slab = |stride: usize, count: usize| Slab {
-            bytes: Bytes::Owned(alloc::vec![0; stride.saturating_mul(count.max(1))]),
+            bytes: Bytes::Owned(alloc::vec![0; stride.saturating_mul(count.max(1))].into_boxed_slice()),
             stride,
         };
         Self {
-            arena: Bytes::Owned(alloc::vec![0; blocks.saturating_mul(block_size)]),
+            arena: Bytes::Owned(alloc::vec![0; blocks.saturating_mul(block_size)].into_boxed_slice()),
             block_size: block_size as u32,
             blocks: Slots::owned(blocks),
             batches: Slots::owned(limits.batches.max(RESERVED_BATCHES as usize + 1)),

@@ -5,6 +5,9 @@
 //! platform: a test that drives it from one seed can be replayed exactly. Its codec is its own, written from Kafka's schemas and
 //! sharing nothing with the producer that it judges.
 //!
+//! [`World`](world::World) puts a klamm producer in front of it, with a simulated network and a virtual clock between them: tests of
+//! applications, and of the producer itself, against a hostile cluster.
+//!
 //! [`FaultScript`] says what goes wrong. [`tcp`] puts the same cluster behind loopback sockets, for examples and for clients that cannot
 //! be driven by hand. [`reader`] reads a topic back from any Kafka, a real one as well.
 //!
@@ -38,6 +41,7 @@ pub mod reader;
 pub mod tcp;
 mod versions;
 mod wire;
+pub mod world;
 
 pub use batch::StoredRecord;
 pub use cluster::{Cluster, ClusterOptions, ConnectionId, TopicOptions};

@@ -2,13 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
-use klamm_core::{ConnId, Disconnect};
+use klamm_core::{ConnId, Disconnect, Instant};
 
 /// Failures kept at most; a large cluster that is down altogether fails in one way.
 const KEPT: usize = 16;
 /// Failures named in one text.
 const NAMED: usize = 3;
+/// What is older says nothing: a target that is needed is tried again much sooner.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// The last failure of each target, until it works again.
 #[derive(Debug, Default)]
@@ -20,6 +23,7 @@ pub(crate) struct Failures {
 struct Failure {
     target: Target,
     text: String,
+    at: Instant,
 }
 
 /// Who a connection leads to.
@@ -44,12 +48,12 @@ impl Target {
 }
 
 impl Failures {
-    pub(crate) fn note(&mut self, target: &Target, text: impl Into<String>) {
+    pub(crate) fn note(&mut self, now: Instant, target: &Target, text: impl Into<String>) {
         self.clear(target);
         if self.last.len() >= KEPT {
             self.last.remove(0);
         }
-        self.last.push(Failure { target: target.clone(), text: text.into() });
+        self.last.push(Failure { target: target.clone(), text: text.into(), at: now });
     }
 
     /// The target works.
@@ -58,22 +62,23 @@ impl Failures {
     }
 
     /// Appends the latest failures to `text`; false if there are none.
-    pub(crate) fn describe(&self, text: &mut String) -> bool {
-        for (position, failure) in self.last.iter().rev().take(NAMED).enumerate() {
+    pub(crate) fn describe(&self, now: Instant, text: &mut String) -> bool {
+        let fresh = || self.last.iter().rev().filter(|failure| now.since(failure.at) < FRESH);
+        for (position, failure) in fresh().take(NAMED).enumerate() {
             if position > 0 {
                 text.push_str("; ");
             }
-            let Failure { target: Target { broker, address }, text: why } = failure;
+            let Failure { target: Target { broker, address }, text: why, .. } = failure;
             let _ = match broker {
                 None => write!(text, "bootstrap server {address}: {why}"),
                 Some(id) => write!(text, "broker {id} ({address}): {why}"),
             };
         }
-        let more = self.last.len().saturating_sub(NAMED);
+        let more = fresh().count().saturating_sub(NAMED);
         if more > 0 {
             let _ = write!(text, "; and {more} more");
         }
-        !self.last.is_empty()
+        fresh().next().is_some()
     }
 }
 
@@ -113,21 +118,22 @@ mod tests {
     fn the_latest_failures_are_named() {
         let mut failures = Failures::default();
         let mut text = String::new();
-        assert!(!failures.describe(&mut text));
+        assert!(!failures.describe(Instant::ZERO, &mut text));
         let target = |broker, address: &str| Target { broker, address: address.to_owned() };
         let (foo, bar) = (target(None, "foo:9092"), target(Some(2), "bar:1"));
-        failures.note(&foo, "old");
-        failures.note(&foo, "name cannot be resolved");
-        failures.note(&bar, words(&io::ErrorKind::ConnectionRefused.into()));
-        assert!(failures.describe(&mut text));
+        failures.note(Instant::ZERO, &foo, "old");
+        failures.note(Instant::ZERO, &foo, "name cannot be resolved");
+        failures.note(Instant::ZERO, &bar, words(&io::ErrorKind::ConnectionRefused.into()));
+        assert!(failures.describe(Instant::ZERO, &mut text));
         assert_eq!(text, "broker 2 (bar:1): connection refused; bootstrap server foo:9092: name cannot be resolved");
+        assert!(!failures.describe(Instant::from_millis(60_000), &mut String::new()));
         failures.clear(&foo);
         failures.clear(&bar);
-        assert!(!failures.describe(&mut text));
+        assert!(!failures.describe(Instant::ZERO, &mut text));
         for id in 0..100 {
-            failures.note(&target(Some(id), ""), "x");
+            failures.note(Instant::ZERO, &target(Some(id), ""), "x");
         }
-        failures.describe(&mut text);
+        failures.describe(Instant::ZERO, &mut text);
         assert!(text.ends_with("; and 13 more"), "{text}");
     }
 }

@@ -272,7 +272,7 @@ impl Producer {
             let at = shared.topic(inner, topic).map_err(|refused| shared.refusal(refused, topic))?;
             let id = shared.topics.entries[at].id;
             shared.core.declare_partitions(id, count);
-            shared.waiters.release_topic(id, &mut shared.released);
+            shared.waiters.release_topics(Some(id), &mut shared.released);
             shared.wake_if_asleep();
             Ok(())
         })

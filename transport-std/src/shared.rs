@@ -269,6 +269,8 @@ impl Shared {
     pub(crate) fn wake_if_asleep(&mut self) {
         if self.sleeping {
             self.sleeping = false;
+            // It sets the clock as soon as it runs.
+            self.precise = false;
             self.wake_io = true;
         }
     }
@@ -367,7 +369,7 @@ impl Shared {
             inner.max_block.as_millis(),
             self.core.buffer_total_bytes()
         );
-        if !self.failures.describe(&mut text) {
+        if !self.failures.describe(inner.now(), &mut text) {
             text.push_str("the brokers accept data more slowly than it is sent");
         }
         text
@@ -380,7 +382,7 @@ impl Shared {
         let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
         if error != ErrorCode::NONE {
             let _ = write!(text, "{error}");
-        } else if !self.failures.describe(&mut text) {
+        } else if !self.failures.describe(inner.now(), &mut text) {
             text.push_str("no broker has answered yet");
         }
         text

@@ -14,8 +14,11 @@ pub(crate) struct Waiters {
     next_id: u64,
     /// Sorted by id, since ids grow. Those who left stay as empty seats until they reach the front.
     space: VecDeque<Ticket>,
+    /// How many empty seats there are.
+    empty: usize,
     /// Seats taken by waiters who are not `limited`.
     strict: usize,
+    /// Sorted by id.
     topics: Vec<TopicWaiter>,
     flushes: Vec<FlushWaiter>,
     /// Not later than the earliest deadline of all waiters.
@@ -123,10 +126,20 @@ impl Waiters {
         let seat = self.seat(id)?;
         let had_turn = self.vacate(seat);
         let next = if had_turn { self.grant(seat) } else { None };
+        self.empty += 1;
         while self.space.front().is_some_and(|ticket| ticket.waker.is_none()) {
             self.space.pop_front();
+            self.empty = self.empty.saturating_sub(1);
+        }
+        if self.empty > 32 && self.empty > self.space.len() / 2 {
+            self.sweep();
         }
         next
+    }
+
+    fn sweep(&mut self) {
+        self.space.retain(|ticket| ticket.waker.is_some());
+        self.empty = 0;
     }
 
     fn vacate(&mut self, seat: usize) -> bool {
@@ -163,19 +176,18 @@ impl Waiters {
 
     /// No longer waits for a topic; nothing happens if it was released.
     pub(crate) fn leave_topic(&mut self, id: u64) {
-        self.topics.retain(|waiter| waiter.id != id);
+        if let Ok(at) = self.topics.binary_search_by_key(&id, |waiter| waiter.id) {
+            self.topics.remove(at);
+        }
     }
 
-    /// There is news of `topic`.
-    pub(crate) fn release_topic(&mut self, topic: TopicId, released: &mut Vec<Waker>) {
-        // `extract_if` would do; it is newer than our minimum Rust.
-        let mut at = 0;
-        while at < self.topics.len() {
-            if self.topics[at].topic == topic {
-                released.push(self.topics.remove(at).waker);
-            } else {
-                at += 1;
-            }
+    /// There is news of `topic`; without a name, of all of them.
+    pub(crate) fn release_topics(&mut self, topic: Option<TopicId>, released: &mut Vec<Waker>) {
+        let concerned = |waiter: &TopicWaiter| topic.is_none_or(|topic| waiter.topic == topic);
+        if self.topics.iter().any(concerned) {
+            let (free, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.topics).into_iter().partition(concerned);
+            self.topics = rest;
+            released.extend(free.into_iter().map(|waiter| waiter.waker));
         }
     }
 
@@ -223,7 +235,7 @@ impl Waiters {
                 released.extend(self.grant(seat));
             }
         }
-        self.space.retain(|ticket| ticket.waker.is_some());
+        self.sweep();
         let mut earliest = self.earliest;
         self.topics.retain(|waiter| {
             let stays = waiter.deadline > now;
@@ -240,7 +252,7 @@ impl Waiters {
     /// Releases everyone who waits to send: the producer is closing. Flushes go on, unless `all`.
     pub(crate) fn close(&mut self, all: bool, released: &mut Vec<Waker>) {
         released.extend(self.space.drain(..).filter_map(|ticket| ticket.waker));
-        self.strict = 0;
+        (self.strict, self.empty) = (0, 0);
         released.extend(self.topics.drain(..).map(|waiter| waiter.waker));
         if all {
             released.extend(self.flushes.drain(..).map(|waiter| waiter.waker));
@@ -320,6 +332,29 @@ mod tests {
         wake(waiters.leave_space(b));
         wake(waiters.leave_space(a));
         assert!(!waiters.queued());
+    }
+
+    #[test]
+    fn those_who_give_up_leave_no_trace() {
+        let mut waiters = Waiters::default();
+        let (_, patient) = waker();
+        let first = waiters.join_space(LATER, &patient, false);
+        let mut last = first;
+        for _ in 0..10_000 {
+            let (_, hasty) = waker();
+            let id = waiters.join_space(LATER, &hasty, false);
+            last = waiters.join_space(LATER, &hasty, false);
+            assert!(waiters.leave_space(id).is_none());
+            if id % 7 != 0 {
+                assert!(waiters.leave_space(last).is_none());
+            }
+        }
+        assert!(waiters.space.len() < 10_000, "{}", waiters.space.len());
+        assert_eq!(waiters.turn(first, &patient), Turn::No);
+        wake(waiters.space_available());
+        assert_eq!(waiters.turn(first, &patient), Turn::Yes);
+        wake(waiters.leave_space(first));
+        let _ = last;
     }
 
     #[test]

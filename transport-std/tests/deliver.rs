@@ -289,3 +289,17 @@ fn a_refusal_carries_the_brokers_words() {
     assert!(errors[1].to_string().contains("no cents"), "{}", errors[1]);
     producer.close(PATIENCE).unwrap();
 }
+
+#[test]
+fn linger_is_kept_also_after_a_long_silence() {
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).linger_ms(60).build().unwrap();
+    producer.partition_count("t").unwrap();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(150));
+        let started = std::time::Instant::now();
+        producer.send(&Record::to("t").value("v")).unwrap().wait().unwrap();
+        let took = started.elapsed();
+        assert!(took >= Duration::from_millis(50) && took < Duration::from_millis(400), "{took:?}");
+    }
+}

@@ -79,7 +79,11 @@ fn connections_that_break_at_any_byte_lose_and_repeat_nothing() {
         match producer.send(&Record::to("t").value(&value)).unwrap().wait() {
             Ok(_) => sent += 1,
             Err(error) => {
-                panic!("{error} after {} connections: {:?}", proxy.connections.load(Ordering::Relaxed), producer.stats())
+                panic!(
+                    "{error} after {} connections: {:?}",
+                    proxy.connections.load(Ordering::Relaxed),
+                    producer.stats()
+                )
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, builder, closed_port, cluster, counts, stored};
-use klamm::{Producer, Record, SendError};
+use klamm::{DeliveryErrorKind, Fate, Limits, Producer, Record, SendError};
 use klamm_sim::{Action, Api, Fault};
 
 const BLOCK: Duration = Duration::from_millis(300);
@@ -217,4 +217,56 @@ fn max_block_of_zero_fails_at_once() {
     let started = Instant::now();
     assert!(matches!(producer.send(&Record::to("t").key("k")), Err(SendError::Timeout { .. })));
     assert!(started.elapsed() < Duration::from_millis(100));
+}
+
+#[test]
+fn a_topic_makes_room_for_another() {
+    let cluster = cluster(1, 1);
+    let limits = Limits { topics: 2, ..Limits::default() };
+    let producer = builder(&cluster.bootstrap_servers()).limits(limits).build().unwrap();
+    for n in 0..6 {
+        let topic = format!("topic-{n}");
+        cluster.with(|cluster| cluster.create_topic(&topic, 1));
+        producer.send(&Record::to(&topic).value("v")).unwrap().wait().unwrap();
+    }
+    // Not while records are under way.
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).always().then(Action::Delay(300))));
+    drop(producer.send(&Record::to("topic-4").value("v")).unwrap());
+    drop(producer.send(&Record::to("topic-5").value("v")).unwrap());
+    assert_eq!(producer.try_send(&Record::to("topic-2")).unwrap_err(), SendError::TooManyTopics { max: 2 });
+    producer.flush();
+    producer.send(&Record::to("topic-2").value("v")).unwrap().wait().unwrap();
+    producer.close(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_declared_count_needs_no_cluster() {
+    let producer = builder(&closed_port().to_string()).build().unwrap();
+    assert_eq!(producer.try_send(&Record::to("t").key("k")).unwrap_err(), SendError::PartitionsUnknown);
+    producer.declare_partitions("t", 4).unwrap();
+    assert_eq!(producer.partition_count("t").unwrap(), 4);
+    drop(producer.try_send(&Record::to("t").key("k")).unwrap());
+    assert_eq!(producer.outstanding(), 1);
+    producer.close_now();
+}
+
+#[test]
+fn a_panic_under_the_lock_breaks_the_producer_and_hangs_nobody() {
+    fn partitioner(request: &klamm::PartitionRequest<'_>) -> i32 {
+        assert!(request.key != Some(b"bad"), "as it was told");
+        0
+    }
+    let cluster = cluster(1, 1);
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).then(Action::NoAnswer)));
+    let producer =
+        builder(&cluster.bootstrap_servers()).partitioner(klamm::Partitioner::Custom(partitioner)).build().unwrap();
+    producer.partition_count("t").unwrap();
+    let delivery = producer.send(&Record::to("t").key("good")).unwrap();
+    let guilty = producer.clone();
+    assert!(std::thread::spawn(move || guilty.send(&Record::to("t").key("bad")).map(drop)).join().is_err());
+    let error = delivery.wait_timeout(PATIENCE).expect("an outcome").unwrap_err();
+    assert_eq!((error.kind, error.fate), (DeliveryErrorKind::Broken, Fate::Unknown));
+    assert_eq!(producer.send(&Record::to("t").key("good")).unwrap_err(), SendError::Broken);
+    producer.flush();
+    assert!(producer.close(PATIENCE).is_err());
 }

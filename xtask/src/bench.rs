@@ -63,6 +63,8 @@ fn count_instructions(program: &Path, scenario: &str, records: u64) -> Result<u6
     let out = dir.join("callgrind.out");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
+        // Only what happens inside the program's function of this name.
+        .arg("--toggle-collect=*klamm_bench*measured*")
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(program)
         .args(["run", scenario, &records.to_string()])

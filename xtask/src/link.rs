@@ -12,7 +12,7 @@ use crate::elf::{self, Symbol, room};
 const TARGET: &str = "thumbv7m-none-eabi";
 
 /// Parts of symbol names that must not occur.
-const FORBIDDEN: [&str; 19] = [
+const FORBIDDEN: [&str; 21] = [
     // The global allocator, as the compiler and as `alloc` name it.
     "__rust_alloc",
     "__rust_dealloc",
@@ -34,6 +34,8 @@ const FORBIDDEN: [&str; 19] = [
     "expect_failed",
     "slice_error_fail",
     "_index_len_fail",
+    "slice_index_fail",
+    "len_mismatch_fail",
 ];
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {

@@ -1,7 +1,7 @@
 //! Accepting a record: its place is found, then it is written once, in its final wire form.
 
 use crate::error::SendError;
-use crate::event::{Accepted, RecordId};
+use crate::event::Accepted;
 use crate::list::NIL;
 use crate::record::Record;
 use crate::record::batch::HEADER_SIZE;
@@ -35,24 +35,23 @@ impl Sized {
 impl State<'_> {
     /// Checks a record against every limit that does not depend on its partition.
     pub(crate) fn size_record(&self, record: &Record<'_>) -> Result<Sized, SendError> {
-        let max = self.record_size_max();
+        let max = self.record_size_max;
         let too_large = SendError::TooLarge { max };
         let payload = encode::payload_size(record).ok_or(too_large)?;
         let bound = payload.checked_add(HEADER_SIZE + PREFIX_MAX).ok_or(too_large)?;
         if bound > max {
             return Err(too_large);
         }
-        let (timestamp, uptime) = match (record.timestamp, self.wall_offset_ms) {
-            (Some(timestamp), _) if timestamp < 0 => return Err(SendError::Timestamp),
-            (Some(timestamp), _) => (timestamp, false),
-            (None, Some(offset)) => ((self.now.as_millis() as i64).wrapping_add(offset), false),
-            (None, None) => (self.now.as_millis() as i64, true),
+        let (timestamp, uptime) = match record.timestamp {
+            Some(timestamp) if timestamp < 0 => return Err(SendError::Timestamp),
+            Some(timestamp) => (timestamp, false),
+            None => (self.record_time, self.wall_offset_ms.is_none()),
         };
         Ok(Sized { payload, bound, timestamp, uptime })
     }
 
-    /// Largest record: `max.request.size`, or what the arena can hold at all.
-    fn record_size_max(&self) -> u32 {
+    /// The largest record: `max.request.size`, or what the arena can hold at all.
+    pub(crate) fn work_out_record_size_max(&self) -> u32 {
         let blocks = self.arena.blocks().saturating_sub(RESERVED_BLOCKS);
         let arena = blocks.saturating_mul(self.arena.block_size()).saturating_sub(RECORDS_AT - HEADER_SIZE);
         self.config.max_request_size.min(arena)
@@ -83,8 +82,13 @@ impl State<'_> {
 
     /// The size a batch of this partition aims at.
     pub(crate) fn batch_size(&self, slot: u32) -> u32 {
-        let topic = self.topics.at(self.partitions.at(slot).topic.into());
-        self.config.batch_size.min(topic.batch_limit)
+        self.topic_batch_size(self.partitions.at(slot).topic)
+    }
+
+    /// The size a batch of this topic aims at.
+    #[inline]
+    pub(crate) fn topic_batch_size(&self, topic: u16) -> u32 {
+        self.config.batch_size.min(self.topics.at(topic.into()).batch_limit)
     }
 
     /// PRODUCER a.4: the new record counts uncompressed, the others by the expected ratio. Raw bytes
@@ -210,23 +214,15 @@ impl State<'_> {
         Ok(self.count_record(index, tail, size, sized, new_batch))
     }
 
-    #[inline]
     fn count_record(&mut self, index: u32, tail: Position, size: u32, sized: Sized, new_batch: bool) -> Accepted {
-        let batch = self.batches.at_mut(index);
-        batch.tail = tail;
-        batch.record_bytes = batch.record_bytes.wrapping_add(size);
-        batch.max_timestamp = batch.max_timestamp.max(sized.timestamp);
-        let id = RecordId { batch: batch.id, index: batch.count };
-        batch.count = batch.count.wrapping_add(1);
         self.stats.records_accepted = self.stats.records_accepted.wrapping_add(1);
         self.stats.bytes_accepted = self.stats.bytes_accepted.wrapping_add(size.into());
-        let timestamp = if sized.uptime { -1 } else { sized.timestamp };
-        Accepted { id, slot: index, timestamp, new_batch, wake: false }
+        Accepted { new_batch, ..self.batches.at_mut(index).count_record(index, tail, size, sized.timestamp) }
     }
 
     /// Chains blocks to the batch until byte `end` of its last block (counted on) has a place.
     #[cold]
-    fn extend_chain(&mut self, batch: u32, end: u32) -> Result<(), SendError> {
+    pub(super) fn extend_chain(&mut self, batch: u32, end: u32) -> Result<(), SendError> {
         let block_size = self.arena.block_size().max(1);
         let more = end.div_ceil(block_size).saturating_sub(1);
         let partition = self.batches.at(batch).partition;
@@ -247,7 +243,7 @@ impl State<'_> {
 
     /// Whether `blocks` more may be taken for a partition: the reserve stays, and one broker may not
     /// hold more than its share, so that a dead broker does not starve the live ones (PITFALLS 17).
-    fn may_take(&self, slot: u32, blocks: u32) -> bool {
+    pub(super) fn may_take(&self, slot: u32, blocks: u32) -> bool {
         let free = self.arena.free();
         if blocks.saturating_add(RESERVED_BLOCKS) > free {
             return false;

@@ -91,6 +91,31 @@ impl<'a> Arena<'a> {
         self.bytes.as_mut_slice().get_mut(start..start.wrapping_add(self.block_size as usize)).unwrap_or(&mut [])
     }
 
+    /// One block to read and another to write.
+    #[cfg(feature = "lz4")]
+    pub(crate) fn pair(&mut self, read: u32, write: u32) -> (&[u8], &mut [u8]) {
+        let size = self.block_size as usize;
+        let start = |block: u32| (block as usize).wrapping_mul(size);
+        let halves = self.bytes.as_mut_slice().split_at_mut_checked(start(read.max(write)));
+        let (low, high) = halves.unwrap_or((&mut [], &mut []));
+        let (from, to) = if read < write {
+            (low.get(start(read)..).unwrap_or(&[]), high)
+        } else {
+            (&*high, low.get_mut(start(write)..).unwrap_or(&mut []))
+        };
+        (from.get(..size).unwrap_or(&[]), to.get_mut(..size).unwrap_or(&mut []))
+    }
+
+    /// The `len` bytes from `at`, if its block has them.
+    #[inline]
+    pub(crate) fn room_mut(&mut self, at: Position, len: u32) -> Option<&mut [u8]> {
+        if at.at.wrapping_add(len) > self.block_size {
+            return None;
+        }
+        let start = (at.block as usize).wrapping_mul(self.block_size as usize).wrapping_add(at.at as usize);
+        self.bytes.as_mut_slice().get_mut(start..)?.get_mut(..len as usize)
+    }
+
     /// The bytes of `block` from `at`, at most `len` of them.
     pub(crate) fn slice(&self, at: Position, len: u32) -> &[u8] {
         let end = at.at.saturating_add(len).min(self.block_size);

@@ -2,7 +2,7 @@
 
 use crate::Instant;
 use crate::error::{DeliveryError, ErrorCode, Fate};
-use crate::event::Failed;
+use crate::event::{Accepted, Failed, RecordId};
 use crate::list::{Link, NIL, chain};
 use crate::record::batch::{HEADER_SIZE, sequence_after};
 
@@ -97,6 +97,9 @@ pub struct Batch {
     /// Timestamps count from the clock's origin: no wall clock was set (DESIGN §6.7).
     pub(crate) uptime: bool,
     pub(crate) compressed: bool,
+    /// Blocks that the records took before they were compressed; fits, see `compression::in_place`.
+    #[cfg(feature = "lz4")]
+    pub(crate) raw_blocks: u16,
     /// The broker's words on a refused record are kept in the first block, this many bytes of them.
     pub(crate) text_len: u8,
     pub(crate) in_queue: Link,
@@ -157,11 +160,25 @@ impl Batch {
             declared: false,
             uptime: false,
             compressed: false,
+            #[cfg(feature = "lz4")]
+            raw_blocks: 0,
             text_len: 0,
             in_queue: Link::new(),
             by_age: Link::new(),
             in_state: Link::new(),
         }
+    }
+
+    /// Counts a record that was written; `slot` is the batch's own.
+    #[inline]
+    pub(crate) fn count_record(&mut self, slot: u32, tail: Position, size: u32, timestamp: i64) -> Accepted {
+        self.tail = tail;
+        self.record_bytes = self.record_bytes.wrapping_add(size);
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        let id = RecordId { batch: self.id, index: self.count };
+        self.count = self.count.wrapping_add(1);
+        let timestamp = if self.uptime { -1 } else { timestamp };
+        Accepted { id, slot, timestamp, new_batch: false, wake: false }
     }
 
     /// Header and records.

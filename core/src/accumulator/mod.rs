@@ -15,6 +15,7 @@ pub(crate) mod batch;
 mod done;
 mod expire;
 pub(crate) mod partition;
+mod plain;
 mod ready;
 mod retry;
 mod split;
@@ -145,7 +146,7 @@ impl State<'_> {
     }
 
     /// After a `Full`, tells once that there is room again.
-    fn announce_room(&mut self) {
+    pub(crate) fn announce_room(&mut self) {
         let room =
             self.arena.free() > crate::storage::RESERVED_BLOCKS && self.accumulator.free_batch_count > RESERVED_BATCHES;
         if self.accumulator.wants_room && room {

@@ -76,6 +76,7 @@ impl State<'_> {
     fn inherit(&mut self, first: u32, second: u32, cut: &Cut) {
         let parent = self.batches.at_mut(first);
         parent.sealed = false;
+        parent.complete = false; // each half is compressed by itself
         parent.text_len = 0;
         parent.split = true;
         parent.state = BatchState::Retry;

@@ -44,6 +44,9 @@ pub struct Topic {
     pub(crate) batch_limit: u32,
     /// Expected size after compression, in 1/1024 (Java's `CompressionRatioEstimator`).
     pub(crate) ratio: u16,
+    /// Record bytes of the largest batch that the broker took since it last found one too large.
+    #[cfg(feature = "lz4")]
+    pub(crate) taken: u32,
     /// The request being formed that the topic is part of, its last batch there, its first one, and
     /// how many partitions it has there.
     pub(crate) request: u32,
@@ -83,6 +86,8 @@ impl Topic {
             round_robin: 0,
             batch_limit: u32::MAX,
             ratio: RATIO_ONE,
+            #[cfg(feature = "lz4")]
+            taken: 0,
             request: 0,
             request_first: NIL,
             request_last: NIL,

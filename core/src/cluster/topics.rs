@@ -32,7 +32,7 @@ impl State<'_> {
 
     /// The topic's slot for a valid id.
     pub(crate) fn topic_slot(&self, topic: TopicId) -> Option<u16> {
-        let slot = self.topics.at(u32::from(topic.slot).min(self.topics.len().saturating_sub(1)));
+        let slot = self.topics.nearest(topic.slot.into()); // the id may be another producer's
         (slot.in_use && slot.generation == topic.generation).then_some(topic.slot)
     }
 

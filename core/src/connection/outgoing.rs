@@ -39,6 +39,8 @@ pub(crate) struct Outgoing {
     pub(crate) batch: u32,
     pub(crate) position: Position,
     pub(crate) rest: u32,
+    /// Bytes of the whole Produce request that are not written yet; 0 if that is not counted.
+    pub(crate) left: u32,
 }
 
 impl Outgoing {
@@ -51,6 +53,7 @@ impl Outgoing {
             batch: NIL,
             position: Position { block: NIL, at: 0 },
             rest: 0,
+            left: 0,
         }
     }
 
@@ -84,6 +87,9 @@ impl State<'_> {
         if out.piece == Piece::Batch {
             out.rest = out.rest.saturating_sub(written);
             out.position = self.arena.advance(out.position, written);
+            if out.rest > 0 {
+                return;
+            }
         } else {
             out.at = out.at.saturating_add(written);
         }

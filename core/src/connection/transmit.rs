@@ -193,7 +193,9 @@ impl State<'_> {
         self.stats.produce_requests = self.stats.produce_requests.wrapping_add(1);
         let connection = self.connections.at_mut(slot.into());
         connection.served = connection.served.wrapping_add(1);
-        let outgoing = Outgoing::begin(len, version, first);
+        // The length that the request begins with does not count itself.
+        let left = u32::try_from(size.saturating_add(4)).unwrap_or(0);
+        let outgoing = Outgoing { left, ..Outgoing::begin(len, version, first) };
         self.begin_request(slot, ApiKey::Produce, version, correlation_id, outgoing, Some(drained));
         true
     }
@@ -238,6 +240,11 @@ impl State<'_> {
             return;
         }
         self.stats.bytes_out = self.stats.bytes_out.wrapping_add(n.into());
+        if n == out.left {
+            out = Outgoing::new(); // the usual case, without a walk over all pieces
+        } else {
+            out.left = out.left.saturating_sub(n);
+        }
         let mut left = n;
         while left > 0 && !out.is_idle() {
             let len = (self.outgoing_slice(slot, &out).len() as u32).min(left);

@@ -47,14 +47,20 @@ impl State<'_> {
             Partitioner::RoundRobin => self.round_robin_partition(topic),
             Partitioner::Default => match record.key {
                 Some(key) if !self.config.partitioner_ignore_keys => {
-                    let partitions = self.known_partitions(topic)?;
-                    // All partitions count, those without a leader included.
-                    let index = (to_positive(murmur2(key)) % partitions.max(1)) as i32;
+                    let index = self.partition_of_key(topic, key).ok_or(SendError::PartitionsUnknown)?;
                     self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: true })
                 }
                 _ => self.sticky_partition(topic).map(|slot| Choice { slot, sticky: true, hashed: false }),
             },
         }
+    }
+
+    /// Where a key belongs; `None` while the partition count is unknown. All partitions count, those
+    /// without a leader included.
+    #[inline]
+    pub(crate) fn partition_of_key(&self, topic: u16, key: &[u8]) -> Option<i32> {
+        let partitions = u32::try_from(self.topics.at(topic.into()).partitions).ok()?;
+        Some((to_positive(murmur2(key)) % partitions.max(1)) as i32)
     }
 
     fn known_partitions(&self, topic: u16) -> Result<u32, SendError> {

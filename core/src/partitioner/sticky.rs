@@ -31,7 +31,7 @@ impl State<'_> {
             self.accumulator.wants_room |= self.accumulator.free_partitions.is_empty();
             return self.unassigned_partition(topic).ok_or(SendError::Full);
         }
-        if sticky == NIL || (bytes >= self.batch_size(sticky) && !self.has_open_batch(sticky)) {
+        if sticky == NIL || (bytes >= self.topic_batch_size(topic) && !self.has_open_batch(sticky)) {
             return self.switch_partition(topic);
         }
         Ok(sticky)
@@ -42,15 +42,20 @@ impl State<'_> {
     #[inline]
     pub(crate) fn count_sticky(&mut self, topic: u16, slot: u32, bytes: u32, new_batch: bool) {
         let added = if new_batch { bytes.saturating_add(HEADER_SIZE) } else { bytes };
-        let share = self.batch_size(slot).max(1);
+        let share = self.topic_batch_size(topic).max(1);
         let known = self.topics.at_mut(topic.into());
         known.sticky_bytes = known.sticky_bytes.saturating_add(added);
         let total = known.sticky_bytes;
         if total < share || known.partitions < 0 {
             return;
         }
+        self.end_share(topic, slot, total >= share.saturating_mul(2));
+    }
+
+    #[cold]
+    fn end_share(&mut self, topic: u16, slot: u32, at_once: bool) {
         let last = self.partitions.at(slot).queue.back();
-        if total >= share.saturating_mul(2) || last == NIL || self.is_full(last) {
+        if at_once || last == NIL || self.is_full(last) {
             // The next record chooses; its partition may be bound only then.
             let known = self.topics.at_mut(topic.into());
             known.sticky = NIL;

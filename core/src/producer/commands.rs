@@ -73,6 +73,7 @@ impl Producer<'_> {
         self.state.advance_clock(now);
         if self.state.net.life == Life::Running {
             self.state.net.life = Life::Closing;
+            self.state.refuse_plain();
         }
         let at = self.state.now.after(within);
         self.state.set_close_timer(at);
@@ -92,18 +93,42 @@ impl Producer<'_> {
     /// leaves, or leave without a timestamp (−1) if the time is still not known then.
     pub fn set_wall_clock(&mut self, now: Instant, unix_ms: i64) {
         self.state.advance_clock(now);
-        self.state.wall_offset_ms = Some(unix_ms.wrapping_sub(self.state.now.as_millis() as i64));
+        self.state.set_wall_clock(unix_ms);
     }
 }
 
 impl State<'_> {
     /// One record, from choice of partition to its bytes in the arena.
+    #[inline]
     fn send_record(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
+        if record.key.is_some() {
+            return self.send_keyed(topic, record);
+        }
+        match self.append_plain(topic, record) {
+            Some(accepted) => Ok(accepted),
+            None => self.send_any(topic, record),
+        }
+    }
+
+    #[inline(never)] // the keyless case has no registers to spare
+    fn send_keyed(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
+        match self.append_plain_keyed(topic, record) {
+            Some(accepted) => Ok(accepted),
+            None => self.send_any(topic, record),
+        }
+    }
+
+    /// The general case of [`Self::send_record`].
+    #[inline(never)]
+    fn send_any(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
         if self.net.closing() {
             return Err(SendError::Closed);
         }
         if self.identity.state == IdentityState::Fatal {
             return Err(SendError::Fatal(self.fatal_error()));
+        }
+        if let Some(accepted) = self.append_plain_across(topic, record) {
+            return Ok(accepted);
         }
         let sized = self.size_record(record)?;
         self.wake = false;

@@ -3,6 +3,7 @@
 pub(crate) mod batch;
 pub mod crc32c;
 pub(crate) mod encode;
+pub(crate) mod plain;
 
 #[cfg(all(test, feature = "alloc"))]
 mod tests;

@@ -31,6 +31,7 @@ impl State<'_> {
         }
         if matches!(action, ProduceAction::Success | ProduceAction::SuccessWithoutOffset) {
             self.acknowledge_sequence(slot, batch);
+            self.note_taken(batch);
         }
         if self.batches.at(batch).expired {
             self.release_expired(batch);
@@ -134,18 +135,15 @@ impl State<'_> {
     /// `MESSAGE_TOO_LARGE`: two halves, or a record that is too large by itself. Without spare blocks
     /// for the halves the batch comes back to this later.
     fn too_large(&mut self, batch: u32, answer: &Answer) {
-        if self.batches.at(batch).count <= 1 || !self.make_splittable(batch) {
+        if self.batches.at(batch).count <= 1 {
             let fate = self.batches.at(batch).fate();
             self.leave_hole(batch);
             self.fail(batch, DeliveryError::RecordTooLarge, fate);
-            return;
-        }
-        match self.split(batch) {
-            Some(_) => {
-                // The refusal was final for the whole; the halves have not been tried.
-                self.batches.at_mut(batch).last_error = ErrorCode::NONE;
-            }
-            None => self.retry(batch, answer.error),
+        } else if self.make_splittable(batch) && self.split(batch).is_some() {
+            // The refusal was final for the whole; the halves have not been tried.
+            self.batches.at_mut(batch).last_error = ErrorCode::NONE;
+        } else {
+            self.retry(batch, answer.error);
         }
     }
 
@@ -181,6 +179,7 @@ impl State<'_> {
     /// Nothing can be sent any more.
     pub(crate) fn become_fatal(&mut self, error: ErrorCode) {
         self.identity.state = IdentityState::Fatal;
+        self.refuse_plain();
         self.identity.fatal = error;
         self.problems.report(Problem::Fatal(error));
         self.give_up_all(DeliveryError::Broker(error));

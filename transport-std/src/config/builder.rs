@@ -141,7 +141,9 @@ impl Builder {
         max_request_size: u32,
         /// `compression.type`. Default none.
         compression: Compression,
-        /// `partitioner.class`. Default Kafka's: murmur2 of the key, uniform sticky without one.
+        /// `partitioner.class`. Default Kafka's: murmur2 of the key, uniform sticky without one. A function
+        /// of the caller's runs under the producer's lock: it must be quick, and a panic in it breaks the
+        /// producer.
         partitioner: Partitioner,
         /// `partitioner.ignore.keys`: keyed records are spread like keyless ones. Default false.
         partitioner_ignore_keys: bool,

@@ -15,8 +15,11 @@ use crate::failures::Target;
 /// Most bytes taken from the core at a time. Large writes are what makes a record cheap: 64 KiB and
 /// more cost half of what 16 KiB do.
 const CHUNK: usize = 256 << 10;
+/// Most bytes taken while the lock is held: callers wait meanwhile, and a short wait costs less than
+/// putting their thread to sleep.
+const PIECE: usize = 64 << 10;
 /// Slices asked for at a time.
-const SLICES: usize = 72;
+const SLICES: usize = 24;
 
 /// `send.buffer.bytes` and the like.
 #[derive(Clone, Copy, Debug)]
@@ -148,33 +151,35 @@ impl Conn {
         self.phase == Phase::Open && self.writable && (self.wanted || self.has_output())
     }
 
-    /// Takes bytes from the core, if all earlier ones are written. Returns how many.
+    /// Whether bytes of the core can be taken: none of the earlier ones was tried to be written in vain.
+    pub(super) fn can_fill(&self) -> bool {
+        self.wanted && self.phase == Phase::Open && self.written == 0 && self.out.len() < CHUNK
+    }
+
+    /// Takes a piece of what the core has. Returns its size.
     pub(super) fn fill(&mut self, core: &mut klamm_core::Producer<'static>, now: Instant) -> usize {
-        if !self.wanted || self.has_output() || self.phase != Phase::Open {
-            return 0;
-        }
-        self.out.clear();
-        self.written = 0;
-        while self.out.len() < CHUNK {
+        let before = self.out.len();
+        let limit = CHUNK.min(before + PIECE);
+        while self.can_fill() && self.out.len() < limit {
             let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
             let count = core.poll_transmit_vectored(now, self.id, &mut slices);
-            let before = self.out.len();
+            let start = self.out.len();
             for slice in slices.iter().take(count) {
-                let room = CHUNK - self.out.len();
+                let room = limit - self.out.len();
                 self.out.extend_from_slice(slice.get(..room).unwrap_or(slice));
                 if slice.len() >= room {
                     break;
                 }
             }
-            let taken = self.out.len() - before;
+            let taken = self.out.len() - start;
             if taken == 0 {
                 // That re-arms `poll_writable`.
                 self.wanted = false;
-                break;
+            } else {
+                core.handle_transmitted(now, self.id, taken);
             }
-            core.handle_transmitted(now, self.id, taken);
         }
-        self.out.len()
+        self.out.len() - before
     }
 
     /// Writes what the socket takes.
@@ -187,6 +192,10 @@ impl Conn {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) => return Err(error),
             }
+        }
+        if !self.has_output() {
+            self.out.clear();
+            self.written = 0;
         }
         Ok(())
     }

@@ -24,8 +24,6 @@ use crate::{Acks, problem};
 const WAKER: Token = Token(usize::MAX);
 /// Bytes read from all connections in one turn, at most.
 const INBOX: usize = 64 << 10;
-/// Bytes taken from the core in one turn, at most, give or take one connection's chunk.
-const OUTPUT_PER_TURN: usize = 256 << 10;
 /// How long bytes of `acks=0` are still written after their connection was given up.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -157,6 +155,7 @@ impl Io {
             }
             self.gather();
             let turn = inner.with(|shared| self.turn(shared));
+            self.fill_up();
             self.act();
             if turn.over {
                 break;
@@ -210,7 +209,7 @@ impl Io {
     /// The connection is lost: the core hears of it in the next turn.
     fn lose(inner: &Inner, conn: &mut Conn, inputs: &mut Vec<Input>, error: &io::Error) {
         conn.phase = Phase::Failed;
-        inner.with(|shared| shared.failures.note(&conn.target, failures::words(error)));
+        inner.with(|shared| shared.failures.note(shared.now, &conn.target, failures::words(error)));
         inputs.push(Input::Lost(conn.id, failures::disconnect(error)));
     }
 
@@ -252,22 +251,21 @@ impl Io {
         let mut inputs = std::mem::take(&mut self.inputs);
         for input in inputs.drain(..) {
             match input {
-                Input::Connected(id) => {
-                    shared.core.handle_connected(now, id);
-                    if let Some(conn) = self.conn(id) {
+                Input::Connected(id) => shared.core.handle_connected(now, id),
+                Input::Bytes(id, range) => {
+                    let bytes = self.inbox.get(range).unwrap_or(&[]);
+                    let usable = shared.core.stats().connections_opened;
+                    let result = shared.core.handle_input(now, id, bytes);
+                    let Some(conn) = self.conn(id) else { continue };
+                    if let Err(error) = result {
+                        shared.failures.note(shared.now, &conn.target, error.to_string());
+                    } else if shared.core.stats().connections_opened != usable {
+                        // Only now: what accepts connections need not be a broker.
                         shared.failures.clear(&conn.target);
                     }
                 }
-                Input::Bytes(id, range) => {
-                    let bytes = self.inbox.get(range).unwrap_or(&[]);
-                    if let Err(error) = shared.core.handle_input(now, id, bytes)
-                        && let Some(conn) = self.conn(id)
-                    {
-                        shared.failures.note(&conn.target, error.to_string());
-                    }
-                }
                 Input::Resolved(Resolved { conn, target, addresses }) if addresses.is_empty() => {
-                    shared.failures.note(&target, "name cannot be resolved");
+                    shared.failures.note(shared.now, &target, "name cannot be resolved");
                     shared.core.handle_disconnected(now, conn, Disconnect::Dns);
                 }
                 Input::Resolved(Resolved { conn, target, addresses }) => {
@@ -303,19 +301,25 @@ impl Io {
         }
     }
 
-    /// Copies bytes out of the core, for every connection that has none left to write.
+    /// Copies a piece of bytes out of the core for every connection that can take it.
     fn fill(&mut self, shared: &mut Shared) {
-        let mut total = 0;
-        for at in 0..self.live.len() {
-            let Some(Some(conn)) = self.conns.get_mut(self.live[at]) else { continue };
-            let taken = conn.fill(&mut shared.core, shared.now);
-            total += taken;
-            self.moved += taken;
-            if total >= OUTPUT_PER_TURN {
-                self.live.rotate_left(at + 1);
-                return;
+        for &slot in &self.live {
+            if let Some(Some(conn)) = self.conns.get_mut(slot) {
+                self.moved += conn.fill(&mut shared.core, shared.now);
             }
         }
+    }
+
+    /// Goes on with that, letting callers in between pieces, until the chunks are full.
+    fn fill_up(&mut self) {
+        let inner = Arc::clone(&self.inner);
+        while self.live().any(Conn::can_fill) {
+            inner.with(|shared| self.fill(shared));
+        }
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Conn> {
+        self.live.iter().filter_map(|&slot| self.conns.get(slot)?.as_deref())
     }
 
     /// Takes the core's news; true if they are the last.
@@ -328,9 +332,14 @@ impl Io {
                     let next = shared.waiters.space_available();
                     shared.released.extend(next);
                 }
-                Event::Topic(topic) => shared.waiters.release_topic(topic, &mut shared.released),
-                Event::Problem(problem) if self.on_problem.is_some() => {
-                    self.problems.push((problem, problem::describe(&problem, &shared.core)));
+                Event::Topic(topic) => shared.waiters.release_topics(Some(topic), &mut shared.released),
+                Event::Problem(problem) => {
+                    if matches!(problem, Problem::Fatal(_)) {
+                        shared.waiters.release_topics(None, &mut shared.released);
+                    }
+                    if self.on_problem.is_some() {
+                        self.problems.push((problem, problem::describe(&problem, &shared.core)));
+                    }
                 }
                 Event::Closed => over = true,
                 // Flushes are counted here, per call: the core only knows the last.
@@ -351,11 +360,10 @@ impl Io {
 
     /// Whether and how long the thread may sleep after this turn.
     fn plan(&mut self, shared: &mut Shared) -> Rest {
-        let mut live = self.live.iter().filter_map(|&slot| self.conns.get(slot)?.as_deref());
         let busy = !self.deeds.is_empty()
             || !self.inputs.is_empty()
             || !self.completions.is_empty()
-            || live.any(|conn| conn.can_progress() || (conn.readable && conn.phase == Phase::Open));
+            || self.live().any(|conn| conn.can_progress() || (conn.readable && conn.phase == Phase::Open));
         if busy {
             return Rest::Sleep(Some(Duration::ZERO));
         }
@@ -421,7 +429,7 @@ impl Io {
                         self.live.push(id.slot());
                     }
                     Err(error) => {
-                        self.inner.with(|shared| shared.failures.note(&target, failures::words(&error)));
+                        self.inner.with(|shared| shared.failures.note(shared.now, &target, failures::words(&error)));
                         self.inputs.push(Input::Lost(id, failures::disconnect(&error)));
                     }
                 }
@@ -434,7 +442,7 @@ impl Io {
             if conn.phase == Phase::Connecting {
                 let target = conn.target.clone();
                 let text = "no connection within socket.connection.setup.timeout.ms";
-                self.inner.with(|shared| shared.failures.note(&target, text));
+                self.inner.with(|shared| shared.failures.note(shared.now, &target, text));
             }
             self.remove_slot(id.slot());
         }

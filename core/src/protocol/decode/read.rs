@@ -40,10 +40,11 @@ impl Decoder {
 
     /// A big-endian signed integer of 1 to 8 bytes.
     pub(super) fn int(&mut self, input: &mut &[u8], width: u8) -> Result<i64, Stop> {
+        if self.have == 0 && input.len() >= usize::from(width) {
+            return Ok(big_endian(self.take(input, width.into())?)); // whole, as it nearly always is
+        }
         self.gather(input, width)?;
-        let mut bytes = self.scratch.iter().take(usize::from(width));
-        let sign = bytes.next().map_or(0, |&byte| i64::from(byte as i8));
-        Ok(bytes.fold(sign, |value, &byte| value.wrapping_shl(8) | i64::from(byte)))
+        Ok(big_endian(self.scratch.get(..usize::from(width)).unwrap_or(&[])))
     }
 
     /// An unsigned varint of at most 5 bytes and 32 bits.
@@ -53,6 +54,9 @@ impl Decoder {
                 return Err(Stop::NeedMore);
             };
             let at = usize::from(self.have);
+            if at == 0 && byte < 0x80 {
+                return Ok(byte.into());
+            }
             if let Some(slot) = self.scratch.get_mut(at) {
                 *slot = byte;
             }
@@ -82,6 +86,11 @@ impl Decoder {
             _ => Err(DecodeError::Count.into()),
         }
     }
+}
+
+fn big_endian(bytes: &[u8]) -> i64 {
+    let sign = bytes.first().map_or(0, |&byte| i64::from(byte as i8 >> 7));
+    bytes.iter().fold(sign, |value, &byte| value.wrapping_shl(8) | i64::from(byte))
 }
 
 /// The inflexible form of a length or count: −1 is null, less is nonsense.

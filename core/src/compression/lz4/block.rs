@@ -38,19 +38,14 @@ pub(crate) fn compress(from: &[u8], to: &mut [u8], table: &mut [u16]) -> Option<
             continue;
         }
         misses = 0;
-        let mut len = MATCH_MIN.wrapping_add(alike(
-            matchable,
-            before.wrapping_add(MATCH_MIN),
-            at.wrapping_add(MATCH_MIN),
-        ));
+        let mut len =
+            MATCH_MIN.wrapping_add(alike(matchable, before.wrapping_add(MATCH_MIN), at.wrapping_add(MATCH_MIN)));
         while at > literals && before > 0 && from.get(at.wrapping_sub(1)) == from.get(before.wrapping_sub(1)) {
             (at, before, len) = (at.wrapping_sub(1), before.wrapping_sub(1), len.wrapping_add(1));
         }
         out.sequence(from.get(literals..at)?, at.wrapping_sub(before), len)?;
         at = at.wrapping_add(len);
         literals = at;
-        let inside = at.wrapping_sub(2);
-        *table.get_mut(hash(word_at(from, inside)?, shift))? = inside as u16;
     }
     out.literals(from.get(literals..)?, 0)?;
     Some(out.len)

@@ -1,0 +1,560 @@
+//! The driver: what a transport does, with a simulated network under it.
+
+use super::World;
+use super::link::{Link, Stage};
+use super::network::{Direction, Pieces};
+use crate::cluster::Cluster;
+use klamm_core::{Action, ConnId, Disconnect, Event, Instant, Producer, Target};
+use std::net::IpAddr;
+
+/// Rounds at one moment of time after which the world is running in a circle.
+const ROUNDS: u32 = 200_000;
+/// Times that the producer may ask to be called again at once, with something to show for it each time.
+const TURNS: u32 = 10_000;
+/// Slices that a vectored write takes.
+const SLICES: usize = 8;
+
+/// An [`Action`] that owns its text.
+enum Deed {
+    Resolve(ConnId, String),
+    Connect(ConnId, Place),
+    Disconnect(ConnId),
+}
+
+enum Place {
+    Address(IpAddr, u16),
+    Name(String, u16),
+}
+
+impl World {
+    fn now(&self) -> Instant {
+        Instant::from_micros(self.now_us)
+    }
+
+    /// Lets time pass until `done` or until `until_us`. Whether it was done.
+    pub(super) fn run(&mut self, until_us: u64, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        let mut rounds = 0u32;
+        loop {
+            self.settle_moment();
+            if done(self) {
+                return true;
+            }
+            if self.stirred {
+                continue; // `done` did something
+            }
+            match self.next_moment() {
+                Some(at) if at <= until_us => {
+                    rounds = if at > self.now_us { 0 } else { rounds + 1 };
+                    if rounds > ROUNDS {
+                        self.fail(format_args!("{ROUNDS} rounds without time passing"));
+                    }
+                    self.now_us = at.max(self.now_us);
+                }
+                _ => {
+                    self.now_us = until_us;
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// When anything happens next.
+    fn next_moment(&self) -> Option<u64> {
+        let links = self.links.iter().filter_map(|link| self.next_of(link));
+        links.chain(self.deadline_us).min()
+    }
+
+    fn next_of(&self, link: &Link) -> Option<u64> {
+        let blocked = link.broker.is_some_and(|broker| self.network.is_blocked(broker));
+        match &link.stage {
+            Stage::Resolving { at, .. } => Some(*at),
+            Stage::Connecting { at, .. } => (!blocked && *at != u64::MAX).then_some(*at),
+            Stage::Resolved => None,
+            Stage::Open => {
+                let answer = link.remote.and_then(|remote| self.cluster.next_due_of(remote));
+                let answer = answer.map(|ms| ms.saturating_mul(1000).max(self.now_us));
+                let moving = link.up.next().into_iter().chain(link.down.next()).chain(answer).min();
+                let moving = moving.filter(|_| !blocked);
+                let full = (link.writable && link.is_open()).then_some(link.full_until.max(self.now_us));
+                let ends = link.ends.filter(|_| !blocked && link.down.segments.is_empty()).map(|(at, _)| at);
+                moving.into_iter().chain(full).chain(ends).min()
+            }
+        }
+    }
+
+    /// Does everything that is due now.
+    fn settle_moment(&mut self) {
+        let mut rounds = 0u32;
+        loop {
+            let mut moved = std::mem::take(&mut self.stirred);
+            if moved {
+                self.poll_all();
+            }
+            moved |= self.serve_deadline();
+            moved |= self.move_links();
+            moved |= self.resume_writes();
+            if !moved && !self.stirred {
+                break;
+            }
+            rounds += 1;
+            if rounds > ROUNDS {
+                self.fail(format_args!("{ROUNDS} rounds without time passing"));
+            }
+        }
+        if self.unsettled() == 0 && self.verified_at != self.ledger.entries().len() && self.ledger.entries().len() < 5000 {
+            self.verified_at = self.ledger.entries().len();
+            self.verify();
+        }
+    }
+
+    /// Calls the producer if its time has come. A served deadline must be gone, or have had an effect.
+    fn serve_deadline(&mut self) -> bool {
+        let mut turns = 0;
+        while let Some(deadline) = self.deadline_us.filter(|at| *at <= self.now_us) {
+            let timer = self.producer.poll_timeout();
+            self.trace.push(self.now_us, format_args!("timeout {:?}", timer.map(|timer| timer.timer)));
+            self.producer.handle_timeout(Instant::from_micros(self.now_us));
+            self.wakeups += 1;
+            let outputs = self.poll_all();
+            turns += 1;
+            let again = self.deadline_us.is_some_and(|at| at <= self.now_us);
+            if again && (outputs == 0 || turns > TURNS) {
+                let timer = self.producer.poll_timeout();
+                self.fail(format_args!("a busy loop: {timer:?} after the deadline {deadline} was served, now {}", self.now_us));
+            }
+        }
+        turns > 0
+    }
+
+    /// Polls the producer in the order of its contract until it has nothing more to say. How much it said.
+    fn poll_all(&mut self) -> u32 {
+        let mut total = 0;
+        loop {
+            let mut outputs = 0;
+            while let Some(deed) = next_deed(&mut self.producer) {
+                self.act(deed);
+                outputs += 1;
+            }
+            while let Some(conn) = self.producer.poll_writable() {
+                outputs += 1;
+                if let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) {
+                    link.writable = true;
+                }
+                outputs += self.write(conn);
+            }
+            while let Some(event) = self.producer.poll_event() {
+                self.hear(event);
+                outputs += 1;
+            }
+            total += outputs;
+            if outputs == 0 {
+                break;
+            }
+        }
+        self.stirred = false;
+        self.deadline_us = self.producer.poll_timeout().map(|deadline| deadline.at.as_micros());
+        total
+    }
+
+    fn hear(&mut self, event: Event) {
+        self.trace.push(self.now_us, format_args!("event {event:?}"));
+        if let Event::Batch(outcome) = &event {
+            let text = self.producer.error_text();
+            if !text.is_empty() {
+                self.texts.push(text.to_owned());
+            }
+            if let Err(wrong) = self.ledger.settle(self.now_us, outcome) {
+                self.fail(format_args!("{wrong}"));
+            }
+        }
+        self.events.push((self.now_us, event));
+    }
+
+    // ---- actions ----
+
+    fn act(&mut self, deed: Deed) {
+        match deed {
+            Deed::Resolve(conn, host) => {
+                let known = self.network.names.get(&host).cloned().unwrap_or_default();
+                let lost = self.random.chance(self.network.dns_failure_permille);
+                let addresses = if lost { Vec::new() } else { known };
+                let at = self.now_us + self.random.within(&self.network.resolve_us);
+                self.trace.push(self.now_us, format_args!("resolve {conn:?} {host}"));
+                self.connections_made += 1;
+                let mut link = Link::new(self.connections_made, conn);
+                link.stage = Stage::Resolving { at, addresses };
+                self.add_link(link);
+            }
+            Deed::Connect(conn, place) => self.connect(conn, &place),
+            Deed::Disconnect(conn) => {
+                self.trace.push(self.now_us, format_args!("disconnect {conn:?}"));
+                if let Some(at) = self.links.iter().position(|link| link.conn == Some(conn)) {
+                    self.let_go(at);
+                }
+            }
+        }
+    }
+
+    fn add_link(&mut self, link: Link) {
+        let conn = link.conn;
+        if self.links.iter().any(|other| other.conn == conn) {
+            self.fail(format_args!("{conn:?} is in use already"));
+        }
+        self.links.push(link);
+    }
+
+    fn connect(&mut self, conn: ConnId, place: &Place) {
+        let (host, port) = match place {
+            Place::Address(ip, port) => {
+                (self.network.hosts.get(ip).cloned().unwrap_or_else(|| ip.to_string()), *port)
+            }
+            Place::Name(host, port) => (host.clone(), *port),
+        };
+        let broker = broker_at(&self.cluster, &host, port);
+        let refused = self.random.chance(self.network.refuse_permille)
+            || broker.is_some_and(|broker| self.network.is_refused(broker));
+        let hangs = self.random.chance(self.network.hang_permille);
+        let at = if hangs { u64::MAX } else { self.now_us + self.random.within(&self.network.connect_us) };
+        if !self.links.iter().any(|link| link.conn == Some(conn)) {
+            self.connections_made += 1;
+            self.add_link(Link::new(self.connections_made, conn));
+        }
+        self.trace.push(self.now_us, format_args!("connect {conn:?} to {host}:{port}, broker {broker:?}"));
+        let cuts = &mut self.network.cuts;
+        let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) else { return };
+        link.broker = broker;
+        link.stage = Stage::Connecting { at, broker: broker.filter(|_| !refused) };
+        cuts.retain(|cut| {
+            let own = cut.connection == link.number;
+            if own {
+                let lane = if cut.direction == Direction::ToBroker { &mut link.up } else { &mut link.down };
+                lane.cut = Some(cut.after);
+            }
+            !own
+        });
+    }
+
+    /// The producer forgets a connection. What it wrote may still arrive.
+    fn let_go(&mut self, at: usize) {
+        let late = self.random.chance(self.network.late_arrival_permille);
+        let link = &mut self.links[at];
+        link.conn = None;
+        link.writable = false;
+        link.down.segments.clear();
+        if !late {
+            link.up.segments.clear();
+        }
+        if link.up.segments.is_empty()
+            && let Some(remote) = link.remote.take()
+        {
+            self.cluster.disconnect(remote);
+        }
+        if self.links[at].is_gone() {
+            self.links.remove(at);
+        }
+    }
+
+    /// Breaks a connection from outside: the producer is told behind the bytes that still arrive.
+    fn break_link(&mut self, at: usize, why: Disconnect) {
+        let late = self.random.chance(self.network.late_arrival_permille);
+        let link = &mut self.links[at];
+        self.trace.push(self.now_us, format_args!("connection {} breaks", link.number));
+        link.ends.get_or_insert((self.now_us, why));
+        link.down.segments.clear();
+        if !late {
+            link.up.segments.clear();
+        }
+        if link.up.segments.is_empty()
+            && let Some(remote) = link.remote.take()
+        {
+            self.cluster.disconnect(remote);
+        }
+    }
+
+    /// Breaks every open connection.
+    pub fn reset_connections(&mut self) {
+        for at in 0..self.links.len() {
+            if self.links[at].is_open() {
+                self.break_link(at, Disconnect::Closed);
+            }
+        }
+    }
+
+    // ---- bytes ----
+
+    /// Sockets that were full take bytes again.
+    fn resume_writes(&mut self) -> bool {
+        let now_us = self.now_us;
+        let due = |link: &Link| link.writable && link.is_open() && link.full_until <= now_us;
+        let ready: Vec<ConnId> = self.links.iter().filter(|link| due(link)).filter_map(|link| link.conn).collect();
+        let mut moved = false;
+        for conn in ready {
+            self.write(conn);
+            self.stirred = true;
+            moved = true;
+        }
+        moved
+    }
+
+    /// Lets a socket take what it can. How often it took something.
+    fn write(&mut self, conn: ConnId) -> u32 {
+        let Some(at) = self.links.iter().position(|link| link.conn == Some(conn)) else { return 0 };
+        let mut taken = 0;
+        while self.links[at].is_open() && self.links[at].writable && self.links[at].full_until <= self.now_us {
+            let vectored = self.random.chance(self.network.vectored_permille);
+            let offered = self.offered(conn, vectored);
+            let link = &mut self.links[at];
+            if offered.is_empty() {
+                link.writable = false;
+                if !link.shown.is_empty() {
+                    self.fail(format_args!("{conn:?} took back bytes that it had shown"));
+                }
+                break;
+            }
+            let same = link.shown.len().min(offered.len());
+            if link.shown[..same] != offered[..same] {
+                self.fail(format_args!("{conn:?}: bytes changed while they were lent"));
+            }
+            let n = self.network.write.take(&mut self.random, offered.len());
+            let link = &mut self.links[at];
+            link.shown = offered[n..].to_vec();
+            if n < offered.len() {
+                link.full_until = self.now_us + self.network.write_pause_us;
+            }
+            self.producer.handle_transmitted(Instant::from_micros(self.now_us), conn, n);
+            self.put_on_wire(at, Direction::ToBroker, offered[..n].to_vec());
+            taken += 1;
+            if n < offered.len() && self.network.write_pause_us > 0 {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// What the producer wants to write now.
+    fn offered(&mut self, conn: ConnId, vectored: bool) -> Vec<u8> {
+        let now = self.now();
+        if !vectored {
+            return self.producer.poll_transmit(now, conn).map(|transmit| transmit.bytes.to_vec()).unwrap_or_default();
+        }
+        let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
+        let count = self.producer.poll_transmit_vectored(now, conn, &mut slices);
+        slices[..count].concat()
+    }
+
+    fn put_on_wire(&mut self, at: usize, direction: Direction, bytes: Vec<u8>) {
+        if self.random.chance(self.network.reset_permille) {
+            return self.break_link(at, Disconnect::Other);
+        }
+        let mut latency = self.random.within(&self.network.latency_us);
+        if self.random.chance(self.network.stall_permille) {
+            latency += self.random.within(&self.network.stall_us);
+        }
+        let arrives = self.now_us + latency;
+        let link = &mut self.links[at];
+        let lane = if direction == Direction::ToBroker { &mut link.up } else { &mut link.down };
+        lane.send(arrives, bytes);
+    }
+
+    /// Everything on the way moves as far as it has come by now.
+    fn move_links(&mut self) -> bool {
+        let mut moved = false;
+        let mut at = 0;
+        while at < self.links.len() {
+            let number = self.links[at].number;
+            moved |= self.move_link(at);
+            // The link may be gone, and another one in its place.
+            if self.links.get(at).is_some_and(|link| link.number == number) {
+                at += 1;
+            }
+        }
+        moved
+    }
+
+    fn move_link(&mut self, at: usize) -> bool {
+        let blocked = self.links[at].broker.is_some_and(|broker| self.network.is_blocked(broker));
+        let link = &mut self.links[at];
+        match &mut link.stage {
+            Stage::Resolving { at: due, addresses } if *due <= self.now_us => {
+                let addresses = std::mem::take(addresses);
+                link.stage = Stage::Resolved;
+                let Some(conn) = link.conn else { return false };
+                if addresses.is_empty() {
+                    self.end(at, Disconnect::Dns);
+                } else {
+                    self.producer.handle_resolved(self.now(), conn, &addresses);
+                    self.poll_all();
+                }
+                true
+            }
+            Stage::Connecting { at: due, broker } if *due <= self.now_us && !blocked => {
+                let broker = *broker;
+                self.opened(at, broker);
+                true
+            }
+            Stage::Open if !blocked => self.carry(at),
+            _ => false,
+        }
+    }
+
+    fn opened(&mut self, at: usize, broker: Option<i32>) {
+        let remote = broker.and_then(|broker| self.cluster.connect(self.now_us / 1000, broker));
+        let link = &mut self.links[at];
+        link.stage = Stage::Open;
+        link.remote = remote;
+        let Some(conn) = link.conn else { return };
+        if remote.is_some() {
+            self.trace.push(self.now_us, format_args!("connected {conn:?}"));
+            self.producer.handle_connected(self.now(), conn);
+            self.poll_all();
+        } else {
+            self.end(at, Disconnect::Refused);
+        }
+    }
+
+    /// Tells the producer that a connection is over.
+    fn end(&mut self, at: usize, why: Disconnect) {
+        let link = &mut self.links[at];
+        let conn = link.conn.take();
+        link.down.segments.clear();
+        if self.links[at].is_gone() {
+            self.links.remove(at);
+        }
+        if let Some(conn) = conn {
+            self.trace.push(self.now_us, format_args!("ended {conn:?} {why:?}"));
+            self.producer.handle_disconnected(self.now(), conn, why);
+            self.poll_all();
+        }
+    }
+
+    /// Moves bytes of an open connection both ways.
+    fn carry(&mut self, at: usize) -> bool {
+        let number = self.links[at].number;
+        let mut moved = self.carry_up(at);
+        self.fetch_answers(at);
+        moved |= self.carry_down(at, number);
+        let Some(link) = self.links.get_mut(at).filter(|link| link.number == number) else { return true };
+        if let Some((due, why)) = link.ends
+            && due <= self.now_us
+            && link.down.segments.is_empty()
+            && link.conn.is_some()
+        {
+            self.end(at, why);
+            return true;
+        }
+        if link.conn.is_none() && link.up.segments.is_empty() {
+            if let Some(remote) = link.remote.take() {
+                self.cluster.disconnect(remote);
+            }
+            self.links.remove(at);
+            return true;
+        }
+        moved
+    }
+
+    /// What arrives at the broker.
+    fn carry_up(&mut self, at: usize) -> bool {
+        let mut moved = false;
+        while let Some((_, mut bytes)) = {
+            let due = self.links[at].up.next().is_some_and(|due| due <= self.now_us);
+            if due { self.links[at].up.segments.pop_front() } else { None }
+        } {
+            moved = true;
+            let link = &mut self.links[at];
+            let cut = link.up.cut.filter(|cut| link.up.arrived + bytes.len() as u64 >= *cut);
+            if let Some(cut) = cut {
+                bytes.truncate((cut - link.up.arrived) as usize);
+            }
+            link.up.arrived += bytes.len() as u64;
+            if let Some(remote) = link.remote {
+                self.cluster.receive(self.now_us / 1000, remote, &bytes);
+            }
+            if cut.is_some() {
+                self.links[at].up.segments.clear();
+                self.links[at].up.cut = None;
+                self.break_link(at, Disconnect::Closed);
+                break;
+            }
+        }
+        moved
+    }
+
+    /// What the broker has to say goes on the wire.
+    fn fetch_answers(&mut self, at: usize) {
+        let Some(remote) = self.links[at].remote else { return };
+        let mut bytes = Vec::new();
+        let open = self.cluster.transmit(self.now_us / 1000, remote, &mut bytes);
+        if !bytes.is_empty() && self.links[at].ends.is_none() && self.links[at].conn.is_some() {
+            self.put_on_wire(at, Direction::ToClient, bytes);
+        }
+        if !open {
+            let link = &mut self.links[at];
+            link.remote = None;
+            link.up.segments.clear();
+            let at = link.down.not_before.max(self.now_us);
+            link.ends.get_or_insert((at, Disconnect::Closed));
+        }
+    }
+
+    /// What arrives at the producer, piece by piece.
+    fn carry_down(&mut self, at: usize, number: u64) -> bool {
+        let mut moved = false;
+        loop {
+            let Some(link) = self.links.get_mut(at).filter(|link| link.number == number) else { return true };
+            let due = link.down.next().is_some_and(|due| due <= self.now_us);
+            let (Some(conn), true) = (link.conn, due) else { return moved };
+            let Some((_, mut bytes)) = link.down.segments.pop_front() else { return moved };
+            moved = true;
+            let cut = link.down.cut.filter(|cut| link.down.arrived + bytes.len() as u64 >= *cut);
+            if let Some(cut) = cut {
+                bytes.truncate((cut - link.down.arrived) as usize);
+                link.down.cut = None;
+            }
+            link.down.arrived += bytes.len() as u64;
+            if cut.is_some() {
+                link.down.segments.clear();
+            }
+            self.trace.push(self.now_us, format_args!("{conn:?} reads {} bytes", bytes.len()));
+            self.hand_over(conn, &bytes);
+            if cut.is_some() && self.links.get(at).is_some_and(|link| link.number == number) {
+                self.break_link(at, Disconnect::Closed);
+            }
+        }
+    }
+
+    /// Hands bytes to the producer in pieces, as long as it wants them.
+    fn hand_over(&mut self, conn: ConnId, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let n = self.network.read.take(&mut self.random, bytes.len());
+            let (piece, rest) = bytes.split_at(n);
+            if let Err(error) = self.producer.handle_input(self.now(), conn, piece) {
+                self.trace.push(self.now_us, format_args!("{conn:?} {error}"));
+                self.peer_errors.push((self.now_us, error));
+            }
+            // Many small pieces before a poll are as legal as one.
+            if rest.is_empty() || self.network.read == Pieces::Whole || self.random.chance(100) {
+                self.poll_all();
+            }
+            bytes = rest;
+        }
+    }
+}
+
+fn next_deed(producer: &mut Producer<'static>) -> Option<Deed> {
+    Some(match producer.poll_action()? {
+        Action::Resolve { conn, host } => Deed::Resolve(conn, host.to_owned()),
+        Action::Connect { conn, target: Target::Address(address), .. } => {
+            Deed::Connect(conn, Place::Address(address.ip(), address.port()))
+        }
+        Action::Connect { conn, target: Target::Name { host, port }, .. } => {
+            Deed::Connect(conn, Place::Name(host.to_owned(), port))
+        }
+        Action::Disconnect { conn } => Deed::Disconnect(conn),
+        other => panic!("an action that the world does not know: {other:?}"),
+    })
+}
+
+fn broker_at(cluster: &Cluster, host: &str, port: u16) -> Option<i32> {
+    cluster.brokers().find(|broker| cluster.address(*broker) == (host.to_owned(), port))
+}
+

@@ -1,0 +1,156 @@
+//! What a world is like.
+
+use super::network::Network;
+use crate::cluster::ClusterOptions;
+use klamm_core::{Config, Limits, Storage};
+use std::fmt;
+
+/// What is checked of the logs at the end, and whenever nothing is outstanding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checks {
+    /// Delivered records lie where they were said to be.
+    pub offsets: bool,
+    /// Logs hold nothing but accepted records that were not said to be `NotWritten`.
+    pub fates: bool,
+    /// Each record is in its log at most once, in the order of acceptance. Only idempotence promises that.
+    pub once_in_order: bool,
+}
+
+impl Checks {
+    /// Nothing is checked, for tests in which the cluster itself loses or invents records.
+    pub const NONE: Self = Self { offsets: false, fates: false, once_in_order: false };
+}
+
+type Configure = Box<dyn FnOnce(&mut Config<'static>)>;
+
+/// What a [`World`](super::World) is like: the producer's configuration and memory, the cluster, the network, and the
+/// seed from which all chance comes.
+///
+/// ```
+/// use klamm_sim::world::{World, WorldOptions};
+/// use klamm_sim::ClusterOptions;
+///
+/// let options = WorldOptions::seeded(7)
+///     .cluster(ClusterOptions { brokers: 1, ..ClusterOptions::default() })
+///     .configure(|config| config.linger_ms = 0);
+/// let world = World::new(options);
+/// # let _ = world;
+/// ```
+pub struct WorldOptions {
+    pub(crate) seed: u64,
+    pub(crate) limits: Limits,
+    pub(crate) storage: Option<Storage<'static>>,
+    pub(crate) cluster: ClusterOptions,
+    pub(crate) network: Network,
+    pub(crate) bootstrap: Option<String>,
+    pub(crate) configure: Vec<Configure>,
+    pub(crate) clock: bool,
+    pub(crate) checks: Option<Checks>,
+}
+
+impl fmt::Debug for WorldOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, limits, cluster, network, .. } = self;
+        f.debug_struct("WorldOptions")
+            .field("seed", seed)
+            .field("limits", limits)
+            .field("cluster", cluster)
+            .field("network", network)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self::seeded(0)
+    }
+}
+
+impl WorldOptions {
+    /// Three brokers, a good network, Kafka's defaults, 4 MiB for records, and this seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self {
+            seed,
+            limits: Limits {
+                buffer_memory: 4 << 20,
+                batches: 1024,
+                partitions: 256,
+                topics: 32,
+                brokers: 8,
+                connections: 8,
+                ..Limits::default()
+            },
+            storage: None,
+            cluster: ClusterOptions { seed, ..ClusterOptions::default() },
+            network: Network::default(),
+            bootstrap: None,
+            configure: Vec::new(),
+            clock: true,
+            checks: None,
+        }
+    }
+
+    /// The producer's memory.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Changes the producer's memory.
+    #[must_use]
+    pub fn limit(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
+    /// The producer's memory as it is, instead of one made by limits; a board's `static_storage!`, for example.
+    #[must_use]
+    pub fn storage(mut self, storage: Storage<'static>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(mut self, options: ClusterOptions) -> Self {
+        self.cluster = options;
+        self
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// `bootstrap.servers`, instead of all brokers' addresses.
+    #[must_use]
+    pub fn bootstrap(mut self, servers: &str) -> Self {
+        self.bootstrap = Some(servers.to_owned());
+        self
+    }
+
+    /// Changes the producer's configuration. May be called several times; later changes come later.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config<'static>) + 'static) -> Self {
+        self.configure.push(Box::new(change));
+        self
+    }
+
+    /// The producer is not told what time it is.
+    #[must_use]
+    pub fn without_clock(mut self) -> Self {
+        self.clock = false;
+        self
+    }
+
+    /// What is checked, instead of all that the configuration promises.
+    #[must_use]
+    pub fn checks(mut self, checks: Checks) -> Self {
+        self.checks = Some(checks);
+        self
+    }
+}

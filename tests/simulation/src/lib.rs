@@ -1,0 +1,61 @@
+//! What the suites share: small worlds and looks at what brokers saw.
+
+pub use klamm_core::*;
+pub use klamm_sim::world::{Checks, Cut, Direction, Network, Outcome, Pieces, Random, World, WorldOptions};
+pub use klamm_sim::{Action as Do, Api, Cluster, ClusterOptions, Fault, SeenBatch, SeenRequest, TopicOptions, VersionSet, error};
+
+/// A world with a topic `t` of this many partitions, and the topic.
+#[must_use]
+pub fn world_with(options: WorldOptions, partitions: u32) -> (World, TopicId) {
+    let mut world = World::new(options);
+    world.cluster_mut().create_topic("t", partitions);
+    let topic = world.topic("t");
+    (world, topic)
+}
+
+/// The same with Kafka's defaults.
+#[must_use]
+pub fn world(partitions: u32) -> (World, TopicId) {
+    world_with(WorldOptions::seeded(1), partitions)
+}
+
+/// A world that is connected, knows its topic's leaders and has a producer id: metadata does not disturb what follows.
+#[must_use]
+pub fn warm(options: WorldOptions, partitions: u32) -> (World, TopicId) {
+    let (mut world, topic) = world_with(options, partitions);
+    for partition in 0..partitions {
+        world.send_to(topic, partition as i32, format!("warm {partition}")).expect("there is room");
+        // Metadata comes first, for records with a partition.
+    }
+    assert!(world.run_until_idle(60_000), "warm");
+    world.cluster_mut().clear_requests();
+    (world, topic)
+}
+
+/// The Produce requests that brokers saw.
+pub fn produces(world: &World) -> impl Iterator<Item = &SeenRequest> {
+    world.cluster().requests().iter().filter(|request| request.api_key == Api::Produce.key())
+}
+
+/// The batches that brokers saw for a partition, with their times.
+#[must_use]
+pub fn batches(world: &World, partition: i32) -> Vec<(u64, SeenBatch)> {
+    let of = |request: &SeenRequest| -> Vec<(u64, SeenBatch)> {
+        let own = request.batches.iter().filter(|batch| batch.partition == partition);
+        own.map(|batch| (request.now_ms, batch.clone())).collect()
+    };
+    produces(world).flat_map(of).collect()
+}
+
+/// The requests of one API that brokers saw.
+#[must_use]
+pub fn count(world: &World, api: Api) -> usize {
+    world.cluster().requests().iter().filter(|request| request.api_key == api.key()).count()
+}
+
+/// The values in a partition's log.
+#[must_use]
+pub fn values(world: &World, partition: u32) -> Vec<String> {
+    let text = |value: Option<Vec<u8>>| String::from_utf8_lossy(&value.unwrap_or_default()).into_owned();
+    world.cluster().log("t", partition).into_iter().map(|record| text(record.value)).collect()
+}

@@ -1,0 +1,4 @@
+//! klamm's core against the simulated cluster.
+
+mod chaos;
+mod happy;
