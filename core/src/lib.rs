@@ -20,7 +20,6 @@ mod config;
 mod connection;
 mod error;
 mod event;
-mod list;
 mod partitioner;
 mod producer;
 mod protocol;
@@ -29,9 +28,7 @@ pub mod record;
 mod sender;
 mod state;
 mod stats;
-mod storage;
 mod time;
-mod timer;
 
 pub use config::{
     Acks, Compression, Config, Crc32c, MetadataRecoveryStrategy, OnGap, PartitionRequest, Partitioner, Text,
@@ -43,11 +40,11 @@ pub use event::{
 };
 pub use producer::Producer;
 pub use record::{Header, Record};
-pub use stats::Stats;
 #[cfg(feature = "alloc")]
-pub use storage::Limits;
-pub use storage::{StaticStorage, Storage};
+pub use state::storage::Limits;
+pub use state::storage::{StaticStorage, Storage};
+pub use stats::Stats;
 pub use time::{Instant, TickExtender};
 
 #[doc(hidden)]
-pub use storage::{SINGLE_TIMERS, TOPIC_FRAMING};
+pub use state::storage::{SINGLE_TIMERS, TOPIC_FRAMING};

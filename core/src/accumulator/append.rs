@@ -2,15 +2,15 @@
 
 use crate::error::SendError;
 use crate::event::Accepted;
-use crate::list::NIL;
 use crate::record::Record;
 use crate::record::batch::HEADER_SIZE;
 use crate::record::encode::{self, PREFIX_MAX, Place, PutSlice};
 use crate::state::State;
-use crate::storage::RESERVED_BLOCKS;
-
-use super::arena::Position;
-use super::batch::{BatchState, RECORDS_AT};
+use crate::state::arena::Position;
+use crate::state::batch::{BatchState, RECORDS_AT};
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
+use crate::state::storage::RESERVED_BLOCKS;
 
 /// What a record needs, worked out once.
 #[derive(Clone, Copy)]
@@ -249,7 +249,7 @@ impl State<'_> {
             return false;
         }
         let leader = self.partitions.at(slot).leader;
-        if self.config.broker_share_percent >= 100 || self.cluster.brokers < 2 || leader == super::partition::NONE {
+        if self.config.broker_share_percent >= 100 || self.cluster.brokers < 2 || leader == NONE {
             return true;
         }
         let held = u64::from(self.brokers.at(leader.into()).blocks).saturating_add(blocks.into());

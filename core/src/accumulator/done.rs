@@ -2,10 +2,9 @@
 
 use crate::error::{DeliveryError, Fate};
 use crate::event::{BatchOutcome, Delivered, Failed, TopicId};
-use crate::list::{List, NIL};
 use crate::state::State;
-
-use super::batch::{BatchState, ByAge, Outcome};
+use crate::state::batch::{BatchState, ByAge, Outcome};
+use crate::state::list::{List, NIL};
 
 impl State<'_> {
     /// Settles a batch that is in no request and in no backoff list.

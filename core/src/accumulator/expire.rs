@@ -2,10 +2,9 @@
 
 use crate::error::{DeliveryError, ErrorCode, Fate};
 use crate::event::Failed;
-use crate::list::NIL;
 use crate::state::State;
-
-use super::batch::{BatchState, Outcome};
+use crate::state::batch::{BatchState, Outcome};
+use crate::state::list::NIL;
 
 impl State<'_> {
     /// Fails the batches that are older than `delivery.timeout.ms`.

@@ -10,77 +10,19 @@
 //! called after whatever may have changed the answer.
 
 pub(crate) mod append;
-pub(crate) mod arena;
-pub(crate) mod batch;
 mod done;
 mod expire;
-pub(crate) mod partition;
 mod plain;
 mod ready;
 mod retry;
 mod split;
 pub(crate) mod table;
 
-use crate::list::{List, NIL};
 use crate::state::State;
-use crate::storage::RESERVED_BATCHES;
-
-use batch::{Batch, BatchState, ByAge, InState};
-use partition::ByUse;
-
-/// Retry levels: failures beyond share the last one.
-pub(crate) const RETRY_LEVELS: usize = 8;
-
-/// The queues over all batches, and what is due to be told.
-#[derive(Debug)]
-pub(crate) struct Accumulator {
-    pub(crate) free_batches: List<InState>,
-    pub(crate) free_batch_count: u32,
-    pub(crate) free_partitions: List<ByUse>,
-    /// Partitions without batches, least recently used first: their slots may be bound anew.
-    pub(crate) idle_partitions: List<ByUse>,
-    /// Live batches, oldest first.
-    pub(crate) by_age: List<ByAge>,
-    /// The first batch in `by_age` that still lingers.
-    pub(crate) lingering: u32,
-    /// Batches that back off, a list per retry level, each in deadline order.
-    pub(crate) backoffs: [List<InState>; RETRY_LEVELS],
-    /// Batches whose outcome is to be told.
-    pub(crate) done: List<ByAge>,
-    /// The batch last told, kept until the next poll for its error text.
-    pub(crate) told: u32,
-    pub(crate) next_batch_id: u32,
-    /// Batches without a told outcome, and those among them not done.
-    pub(crate) outstanding: u32,
-    pub(crate) live: u32,
-    /// Batches up to this one are being flushed; then `Event::Flushed` is due.
-    pub(crate) flush_up_to: Option<u32>,
-    /// `send` said `Full`: tell when there is room.
-    pub(crate) wants_room: bool,
-    pub(crate) writable_due: bool,
-}
-
-impl Accumulator {
-    pub(crate) const fn new() -> Self {
-        Self {
-            free_batches: List::new(),
-            free_batch_count: 0,
-            free_partitions: List::new(),
-            idle_partitions: List::new(),
-            by_age: List::new(),
-            lingering: NIL,
-            backoffs: [const { List::new() }; RETRY_LEVELS],
-            done: List::new(),
-            told: NIL,
-            next_batch_id: 0,
-            outstanding: 0,
-            live: 0,
-            flush_up_to: None,
-            wants_room: false,
-            writable_due: false,
-        }
-    }
-}
+use crate::state::batch::{Batch, BatchState};
+use crate::state::list::NIL;
+use crate::state::partition::{NONE, Partition};
+use crate::state::storage::{RESERVED_BATCHES, RESERVED_BLOCKS};
 
 impl State<'_> {
     /// Puts every slot on its free list. Storage may have served another producer before.
@@ -91,7 +33,7 @@ impl State<'_> {
             self.accumulator.free_batch_count = self.accumulator.free_batch_count.wrapping_add(1);
         }
         for partition in 0..self.partitions.len() {
-            *self.partitions.at_mut(partition) = partition::Partition::new();
+            *self.partitions.at_mut(partition) = Partition::new();
             self.accumulator.free_partitions.push_back(&mut self.partitions, partition);
         }
     }
@@ -120,7 +62,7 @@ impl State<'_> {
         let partition = self.partitions.at_mut(partition);
         partition.blocks = partition.blocks.wrapping_add(more).wrapping_sub(fewer);
         let leader = partition.leader;
-        if leader != partition::NONE {
+        if leader != NONE {
             let broker = self.brokers.at_mut(leader.into());
             broker.blocks = broker.blocks.wrapping_add(more).wrapping_sub(fewer);
         }
@@ -147,8 +89,7 @@ impl State<'_> {
 
     /// After a `Full`, tells once that there is room again.
     pub(crate) fn announce_room(&mut self) {
-        let room =
-            self.arena.free() > crate::storage::RESERVED_BLOCKS && self.accumulator.free_batch_count > RESERVED_BATCHES;
+        let room = self.arena.free() > RESERVED_BLOCKS && self.accumulator.free_batch_count > RESERVED_BATCHES;
         if self.accumulator.wants_room && room {
             self.accumulator.wants_room = false;
             self.accumulator.writable_due = true;

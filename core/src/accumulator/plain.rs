@@ -4,13 +4,13 @@
 
 use crate::config::Partitioner;
 use crate::event::Accepted;
-use crate::list::NIL;
 use crate::record::Record;
 use crate::record::plain::Plain;
 use crate::state::State;
+use crate::state::arena::Position;
+use crate::state::batch::{Batch, BatchState};
+use crate::state::list::NIL;
 
-use super::arena::Position;
-use super::batch::{Batch, BatchState};
 use crate::record::batch::HEADER_SIZE;
 
 impl State<'_> {

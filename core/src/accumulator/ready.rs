@@ -1,11 +1,10 @@
 //! Which partitions have something to send, and when lingering ends.
 
 use crate::config::Acks;
-use crate::list::{List, NIL};
 use crate::state::State;
-
-use super::batch::{BatchState, ByAge, InQueue};
-use super::partition::{NONE, UNASSIGNED};
+use crate::state::batch::{BatchState, ByAge, InQueue};
+use crate::state::list::{List, NIL};
+use crate::state::partition::{NONE, UNASSIGNED};
 
 impl State<'_> {
     /// The batch that the partition may send now, or [`NIL`].

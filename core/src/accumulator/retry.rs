@@ -1,10 +1,9 @@
 //! Batches that are sent again, after a backoff.
 
-use crate::list::{List, NIL};
 use crate::state::State;
-
-use super::RETRY_LEVELS;
-use super::batch::{BatchState, InQueue};
+use crate::state::batch::{BatchState, InQueue};
+use crate::state::list::{List, NIL};
+use crate::state::queues::RETRY_LEVELS;
 
 /// Attempts so far decide the level; beyond the last level, deadlines are all alike (the maximum).
 fn level(attempts: u32) -> usize {

@@ -5,14 +5,13 @@
 //! spare blocks are enough, and those are the reserve. The base timestamp stays, so that timestamp
 //! deltas need not change (any base is legal); offset deltas only shrink.
 
-use crate::list::NIL;
 use crate::protocol::varint;
 use crate::record::encode::{self, Place, Put};
 use crate::state::State;
-use crate::storage::RESERVED_BLOCKS;
-
-use super::arena::Position;
-use super::batch::{BatchState, RECORDS_AT};
+use crate::state::arena::Position;
+use crate::state::batch::{BatchState, RECORDS_AT};
+use crate::state::list::{Link, NIL};
+use crate::state::storage::RESERVED_BLOCKS;
 
 /// A record's start, read back from the arena.
 struct Parsed {
@@ -88,9 +87,9 @@ impl State<'_> {
         child.first_index = parent.first_index.wrapping_add(cut.records);
         child.base_sequence = crate::record::batch::sequence_after(parent.base_sequence, cut.records);
         child.max_timestamp = -1;
-        child.in_queue = crate::list::Link::new();
-        child.by_age = crate::list::Link::new();
-        child.in_state = crate::list::Link::new();
+        child.in_queue = Link::new();
+        child.by_age = Link::new();
+        child.in_state = Link::new();
         parent.count = cut.records;
         parent.record_bytes = cut.bytes;
         parent.max_timestamp = cut.max_timestamp;

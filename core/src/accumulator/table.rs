@@ -1,9 +1,8 @@
 //! Which slot holds which partition: a hash table whose buckets are the slots themselves.
 
-use crate::list::NIL;
 use crate::state::State;
-
-use super::partition::{NONE, Partition, UNASSIGNED};
+use crate::state::list::NIL;
+use crate::state::partition::{NONE, Partition, UNASSIGNED};
 
 impl State<'_> {
     #[inline]

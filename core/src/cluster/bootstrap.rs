@@ -1,31 +1,9 @@
 //! `bootstrap.servers`: the way in, and the way back when every known broker is out of reach
 //! (KIP-899, KIP-1102).
 
-use crate::accumulator::partition::NONE;
 use crate::config::MetadataRecoveryStrategy;
 use crate::state::State;
-
-use super::broker::Backoff;
-
-/// The list is tried in turn; a round that failed whole backs off.
-#[derive(Clone, Debug)]
-pub(crate) struct Bootstrap {
-    /// Entries in the list.
-    pub(crate) servers: u16,
-    /// The next one to try.
-    pub(crate) next: u16,
-    /// Failed attempts in this round.
-    pub(crate) tried: u16,
-    pub(crate) backoff: Backoff,
-    /// The connection to one of them, or [`NONE`].
-    pub(crate) connection: u16,
-}
-
-impl Bootstrap {
-    pub(crate) const fn new(servers: u16) -> Self {
-        Self { servers, next: 0, tried: 0, backoff: Backoff::new(), connection: NONE }
-    }
-}
+use crate::state::partition::NONE;
 
 impl State<'_> {
     /// Host and port of an entry.

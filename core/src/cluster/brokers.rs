@@ -1,12 +1,11 @@
 //! The broker table: who there is, where, and which partitions they lead.
 
-use crate::accumulator::partition::NONE;
-use crate::connection::slot::{ConnectionState, Peer};
 use crate::error::Problem;
-use crate::list::NIL;
 use crate::state::State;
-
-use super::broker::{Backoff, Broker};
+use crate::state::broker::{Backoff, Broker};
+use crate::state::connection::{ConnectionState, Peer};
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
 
 impl State<'_> {
     /// The slot of a broker, or [`NONE`].

@@ -1,72 +1,18 @@
 //! The Metadata response, as it streams by, and what it changes (PRODUCER g.2).
 
-use crate::accumulator::partition::NONE;
 use crate::error::{ErrorCode, Problem};
-use crate::list::NIL;
 use crate::protocol::NO_UUID;
 use crate::protocol::decode::Sink;
 use crate::protocol::metadata::field;
 use crate::state::State;
-
-use super::topic::{FNV_START, fnv1a};
+use crate::state::cluster::MetadataResponse;
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
+use crate::state::topic::{FNV_START, fnv1a};
 
 /// The first version whose leader epochs can be relied on (KAFKA-9840: brokers before 2.4 may report
 /// stale ones).
 const RELIABLE_EPOCHS: i16 = 9;
-
-/// What is known so far of the response being read. There is at most one at a time.
-#[derive(Clone, Debug)]
-pub(crate) struct MetadataResponse {
-    version: i16,
-    broker: u16,
-    brokers: u32,
-    /// Bytes of the host taken so far, and whether they differ from what was known.
-    pub(crate) host_at: usize,
-    pub(crate) host_changed: bool,
-    /// A leader of ours found no broker slot.
-    pub(crate) dropped_leader: bool,
-    topic: u16,
-    topic_error: ErrorCode,
-    name_hash: u64,
-    name_len: u32,
-    id: [u8; 16],
-    partition_error: ErrorCode,
-    index: i32,
-    leader_id: i32,
-    leader_epoch: i32,
-    /// Something was learned: the brake on repeated requests is off (KIP-580).
-    progress: bool,
-    /// A topic or partition is not well yet: ask again.
-    unwell: bool,
-    error: ErrorCode,
-    pub(crate) throttle_ms: u32,
-}
-
-impl MetadataResponse {
-    pub(crate) const fn new() -> Self {
-        Self {
-            version: 0,
-            broker: NONE,
-            brokers: 0,
-            host_at: 0,
-            host_changed: false,
-            dropped_leader: false,
-            topic: NONE,
-            topic_error: ErrorCode::NONE,
-            name_hash: FNV_START,
-            name_len: 0,
-            id: NO_UUID,
-            partition_error: ErrorCode::NONE,
-            index: -1,
-            leader_id: -1,
-            leader_epoch: -1,
-            progress: false,
-            unwell: false,
-            error: ErrorCode::NONE,
-            throttle_ms: 0,
-        }
-    }
-}
 
 /// What a response amounts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,43 +9,6 @@ use crate::state::State;
 
 use super::metadata::MetadataOutcome;
 
-/// When metadata is due.
-#[derive(Clone, Debug)]
-pub(crate) struct Refresh {
-    /// Something is wanted.
-    pub(crate) needed: bool,
-    /// All topics, not only those marked as wanted.
-    pub(crate) full: bool,
-    /// A connection has the request to form, or its answer to await.
-    pub(crate) under_way: bool,
-    /// The request names all topics; topics in it are marked as asked.
-    pub(crate) next_topic: u32,
-    /// No request before this.
-    pub(crate) not_before: Instant,
-    pub(crate) last_success: Instant,
-    /// Failures in a row, and answers without news in a row.
-    pub(crate) failures: u32,
-    pub(crate) without_news: u32,
-    /// Since when there was no successful answer although one was tried for (KIP-1102).
-    pub(crate) outage_since: Option<Instant>,
-}
-
-impl Refresh {
-    pub(crate) const fn new() -> Self {
-        Self {
-            needed: false,
-            full: false,
-            under_way: false,
-            next_topic: 0,
-            not_before: Instant::ZERO,
-            last_success: Instant::ZERO,
-            failures: 0,
-            without_news: 0,
-            outage_since: None,
-        }
-    }
-}
-
 impl State<'_> {
     /// Metadata is wanted: of every topic, or only of those marked.
     pub(crate) fn refresh_metadata(&mut self, full: bool) {

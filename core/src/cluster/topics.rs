@@ -1,15 +1,14 @@
 //! The topic table. A topic's text holds its name in both wire forms at once:
 //! `[i16 length][name][compact length]`, so that a request of any version lends it as it lies.
 
-use crate::accumulator::partition::{NONE, UNASSIGNED};
 use crate::error::{DeliveryError, ErrorCode, Fate, Problem, SendError};
 use crate::event::TopicId;
-use crate::list::{List, NIL};
 use crate::state::State;
-use crate::storage::TOPIC_FRAMING;
-
-use super::topic::{FNV_START, fnv1a};
-use crate::accumulator::batch::InQueue;
+use crate::state::batch::{BatchState, InQueue};
+use crate::state::list::{List, NIL};
+use crate::state::partition::{ByUse, NONE, UNASSIGNED};
+use crate::state::storage::TOPIC_FRAMING;
+use crate::state::topic::{FNV_START, fnv1a};
 
 impl State<'_> {
     fn topic_bucket(&self, hash: u64) -> u32 {
@@ -108,7 +107,7 @@ impl State<'_> {
         }
         let mut partition = self.accumulator.idle_partitions.front();
         while partition != NIL {
-            let next = List::<crate::accumulator::partition::ByUse>::after(&self.partitions, partition);
+            let next = List::<ByUse>::after(&self.partitions, partition);
             if self.partitions.at(partition).topic == slot {
                 // Its sequence is forgotten: should the topic come back, then under a new epoch.
                 self.identity.stale |= self.partitions.at(partition).carries(&self.identity);
@@ -222,7 +221,7 @@ impl State<'_> {
     /// Moves the batches of one partition slot to the end of another's queue.
     fn join_queues(&mut self, from: u32, to: u32) {
         let open = self.partitions.at(to).queue.back();
-        if open != NIL && self.batches.at(open).state == crate::accumulator::batch::BatchState::Open {
+        if open != NIL && self.batches.at(open).state == BatchState::Open {
             self.close_batch(open);
         }
         while self.partitions.at(from).queue.front() != NIL {

@@ -8,8 +8,8 @@
 #[cfg(feature = "lz4")]
 mod lz4;
 
-use crate::cluster::topic::RATIO_ONE;
 use crate::state::State;
+use crate::state::topic::RATIO_ONE;
 
 impl State<'_> {
     /// Gets a batch that was refused as too large ready for [`Self::split`]: its records can be read.

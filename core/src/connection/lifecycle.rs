@@ -1,17 +1,16 @@
 //! A connection's life: resolve, connect, negotiate versions, ready, closed (PRODUCER f.1–f.4).
 
+use crate::state::batch::InState;
+use crate::state::broker::Backoff;
+use crate::state::connection::{Connection, ConnectionState, InFlight, MAX_ADDRESSES, Peer};
+use crate::state::list::List;
+use crate::state::partition::NONE;
 use core::net::IpAddr;
 
-use crate::accumulator::batch::InState;
-use crate::accumulator::partition::NONE;
 use crate::address::parse_ip;
-use crate::cluster::broker::Backoff;
 use crate::error::{Disconnect, ErrorCode, PeerError, Problem};
-use crate::list::List;
 use crate::protocol::ApiKey;
 use crate::state::State;
-
-use super::slot::{Connection, ConnectionState, InFlight, MAX_ADDRESSES, Peer};
 
 /// ApiVersions is asked at our highest version first.
 const API_VERSIONS_MAX: i8 = 4;

@@ -10,64 +10,13 @@ pub(crate) mod lifecycle;
 pub(crate) mod outgoing;
 pub(crate) mod receive;
 mod select;
-pub(crate) mod slot;
 mod timers;
 pub(crate) mod transmit;
 
-use crate::accumulator::partition::NONE;
 use crate::event::ConnId;
-use crate::list::List;
 use crate::state::State;
-
-use slot::{ByAction, ByWritable, Connection, ConnectionState};
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Running,
-    /// Nothing new is accepted; what there is drains.
-    Closing,
-    /// Everything has its outcome; connections are being closed.
-    Ending,
-    /// `Event::Closed` was told.
-    Ended,
-}
-
-/// Lists over the connections, and counters they share.
-#[derive(Debug)]
-pub(crate) struct Connections {
-    pub(crate) actions: List<ByAction>,
-    pub(crate) writables: List<ByWritable>,
-    pub(crate) life: Life,
-    correlation: i32,
-    request: u32,
-}
-
-impl Connections {
-    pub(crate) const fn new() -> Self {
-        Self { actions: List::new(), writables: List::new(), life: Life::Running, correlation: 0, request: 0 }
-    }
-
-    pub(crate) const fn closing(&self) -> bool {
-        !matches!(self.life, Life::Running)
-    }
-
-    pub(crate) const fn closed(&self) -> bool {
-        matches!(self.life, Life::Ending | Life::Ended)
-    }
-
-    /// Correlation ids stay below Java's reserved range for SASL.
-    pub(crate) fn next_correlation(&mut self) -> i32 {
-        self.correlation = if self.correlation >= 0x7fff_fff0 { 1 } else { self.correlation.wrapping_add(1) };
-        self.correlation
-    }
-
-    /// A number for a Produce request; never 0, which is no request's.
-    pub(crate) fn next_request(&mut self) -> u32 {
-        self.request = self.request.wrapping_add(1).max(1);
-        self.request
-    }
-}
+use crate::state::connection::{Connection, ConnectionState};
+use crate::state::partition::NONE;
 
 impl State<'_> {
     pub(crate) fn init_connections(&mut self) {

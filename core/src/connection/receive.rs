@@ -1,14 +1,16 @@
 //! Bytes from a peer: frames, whose answer they are, and what follows from them.
 
-use crate::accumulator::batch::InState;
 use crate::error::{ErrorCode, PeerError};
-use crate::list::List;
 use crate::protocol::decode::{DEFAULT_MAX_FRAME, Decoder, Progress, Sink};
 use crate::protocol::{ApiKey, ApiRange, api_versions, init_producer_id, negotiate};
-use crate::sender::response::{ProduceResponse, ProduceSink};
+use crate::sender::response::ProduceSink;
 use crate::state::State;
+use crate::state::batch::InState;
+use crate::state::connection::{ConnectionState, InFlight, Versions};
+use crate::state::list::List;
+use crate::state::partition::NONE;
+use crate::state::reading::{ProduceResponse, VersionsRead};
 
-use super::slot::{ConnectionState, InFlight, Versions};
 use crate::cluster::metadata::MetadataSink;
 
 impl State<'_> {
@@ -119,7 +121,7 @@ impl State<'_> {
         self.set_connection_timer(slot);
         self.close_if_done(slot);
         let broker = self.broker_of(slot);
-        if broker != crate::accumulator::partition::NONE && !self.brokers.at(broker.into()).ready.is_empty() {
+        if broker != NONE && !self.brokers.at(broker.into()).ready.is_empty() {
             self.kick_broker(broker);
         }
         let connection = self.connections.at(slot.into());
@@ -194,23 +196,6 @@ impl State<'_> {
     }
 }
 
-/// What is known so far of an ApiVersions response.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct VersionsRead {
-    error: ErrorCode,
-    key: i16,
-    min: i16,
-    versions: Versions,
-    api_versions_max: i8,
-    throttle_ms: u32,
-}
-
-impl VersionsRead {
-    pub(crate) const fn new() -> Self {
-        Self { error: ErrorCode::NONE, key: -1, min: 0, versions: Versions::new(), api_versions_max: 0, throttle_ms: 0 }
-    }
-}
-
 struct VersionsSink<'s, 'a> {
     state: &'s mut State<'a>,
     connection: u16,
@@ -242,21 +227,6 @@ impl Sink for VersionsSink<'_, '_> {
             field::THROTTLE => read.throttle_ms = u32::try_from(value).unwrap_or(0),
             _ => {}
         }
-    }
-}
-
-/// What is known so far of an InitProducerId response.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ProducerIdRead {
-    error: ErrorCode,
-    producer_id: i64,
-    epoch: i16,
-    throttle_ms: u32,
-}
-
-impl ProducerIdRead {
-    pub(crate) const fn new() -> Self {
-        Self { error: ErrorCode::NONE, producer_id: -1, epoch: -1, throttle_ms: 0 }
     }
 }
 

@@ -1,11 +1,10 @@
 //! Whom to ask, whom to connect, and which connection makes room.
 
 use crate::Instant;
-use crate::accumulator::partition::NONE;
-use crate::sender::IdentityState;
 use crate::state::State;
-
-use super::slot::{Connection, ConnectionState, Peer};
+use crate::state::connection::{Connection, ConnectionState, Peer};
+use crate::state::identity::IdentityState;
+use crate::state::partition::NONE;
 
 /// Produce requests that a connection may send while other brokers wait for its slot.
 const REQUESTS_PER_TURN: u32 = 4;

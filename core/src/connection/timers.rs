@@ -1,15 +1,14 @@
 //! Timers of connections, brokers and single purposes, and what they do when they fire.
 
 use crate::Instant;
-use crate::accumulator::RETRY_LEVELS;
-use crate::accumulator::partition::NONE;
 use crate::error::{DeliveryError, Disconnect, ErrorCode};
 use crate::event::{Deadline, Timer};
-use crate::list::NIL;
 use crate::state::State;
-use crate::storage::SINGLE_TIMERS;
-
-use super::slot::ConnectionState;
+use crate::state::connection::{ConnectionState, Life, Peer};
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
+use crate::state::queues::RETRY_LEVELS;
+use crate::state::storage::SINGLE_TIMERS;
 
 /// The timers that exist once, in the order of their owner numbers behind connections and brokers.
 #[derive(Clone, Copy)]
@@ -80,7 +79,7 @@ impl State<'_> {
             ConnectionState::Free | ConnectionState::Closing => Instant::NEVER,
             ConnectionState::Resolving | ConnectionState::Connecting => connection.setup_deadline,
             ConnectionState::Negotiating | ConnectionState::Ready => {
-                let answer = connection.oldest().map_or(self.idle_deadline(slot), |request| request.deadline);
+                let answer = connection.oldest().map_or_else(|| self.idle_deadline(slot), |request| request.deadline);
                 let throttled = connection.throttled_until > self.now;
                 if throttled { answer.min(connection.throttled_until) } else { answer }
             }
@@ -213,10 +212,10 @@ impl State<'_> {
 
     /// While closing: once every outcome is decided, the connections go.
     pub(crate) fn end_if_drained(&mut self) {
-        if self.net.life != super::Life::Closing || self.accumulator.live > 0 {
+        if self.net.life != Life::Closing || self.accumulator.live > 0 {
             return;
         }
-        self.net.life = super::Life::Ending;
+        self.net.life = Life::Ending;
         for connection in 0..self.connections.len() {
             self.disconnect(connection as u16);
         }
@@ -225,8 +224,8 @@ impl State<'_> {
 
     pub(crate) fn broker_of(&self, slot: u16) -> u16 {
         match self.connections.at(slot.into()).peer {
-            super::slot::Peer::Broker(broker) => broker,
-            super::slot::Peer::Bootstrap(_) => NONE,
+            Peer::Broker(broker) => broker,
+            Peer::Bootstrap(_) => NONE,
         }
     }
 }

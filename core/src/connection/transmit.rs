@@ -4,19 +4,19 @@
 //! half-written is ever behind another, and what arrived meanwhile still goes along.
 
 use crate::Instant;
-use crate::accumulator::batch::InState;
-use crate::accumulator::partition::NONE;
 use crate::event::Transmit;
-use crate::list::{List, NIL};
 use crate::protocol::write::Writer;
 use crate::protocol::{
     ApiKey, api_versions, init_producer_id, metadata, produce, request_header_size, write_request_header,
 };
 use crate::sender::drain::Drained;
 use crate::state::State;
-
-use super::outgoing::{Outgoing, Piece};
-use super::slot::{ConnectionState, InFlight};
+use crate::state::batch::InState;
+use crate::state::connection::{ConnectionState, InFlight};
+use crate::state::list::{List, NIL};
+use crate::state::outgoing::{Outgoing, Piece};
+use crate::state::partition::NONE;
+use crate::state::slots::Slab;
 
 /// The first version that names topics by id alone.
 const PRODUCE_BY_ID: i16 = 13;
@@ -61,7 +61,7 @@ impl State<'_> {
     /// Forms a request that fits the scratch whole.
     fn form_small(&mut self, slot: u16, api: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>, &Self)) -> bool {
         let correlation_id = self.net.next_correlation();
-        let mut scratch = core::mem::replace(&mut self.scratch, crate::storage::Slab::empty());
+        let mut scratch = core::mem::replace(&mut self.scratch, Slab::empty());
         let mut w = Writer::new(scratch.get_mut(slot.into()));
         w.begin_frame();
         write_request_header(&mut w, api, version, correlation_id, self.config.client_id.as_str());
@@ -121,7 +121,7 @@ impl State<'_> {
             .saturating_add(metadata::prefix_size(version, count))
             .saturating_add(names)
             .saturating_add(metadata::suffix_size(version));
-        let mut scratch = core::mem::replace(&mut self.scratch, crate::storage::Slab::empty());
+        let mut scratch = core::mem::replace(&mut self.scratch, Slab::empty());
         let mut w = Writer::new(scratch.get_mut(slot.into()));
         w.i32(i32::try_from(size).unwrap_or(i32::MAX));
         write_request_header(&mut w, ApiKey::Metadata, version, correlation_id, client_id);
@@ -136,7 +136,7 @@ impl State<'_> {
     /// Adds as many topic names as fit the scratch behind its first `len` bytes, and what ends the
     /// request behind the last one.
     fn append_topic_names(&mut self, slot: u16, version: i16, mut len: usize) -> usize {
-        let mut scratch = core::mem::replace(&mut self.scratch, crate::storage::Slab::empty());
+        let mut scratch = core::mem::replace(&mut self.scratch, Slab::empty());
         let room = scratch.get_mut(slot.into());
         while self.cluster.refresh.next_topic < self.topics.len() {
             let index = self.cluster.refresh.next_topic;
@@ -182,7 +182,7 @@ impl State<'_> {
         let size = (behind as usize)
             .saturating_add(request_header_size(ApiKey::Produce, version, client_id.len()))
             .saturating_add(produce::prefix_size(version, None, drained.topics));
-        let mut scratch = core::mem::replace(&mut self.scratch, crate::storage::Slab::empty());
+        let mut scratch = core::mem::replace(&mut self.scratch, Slab::empty());
         let mut w = Writer::new(scratch.get_mut(slot.into()));
         w.i32(i32::try_from(size).unwrap_or(i32::MAX));
         write_request_header(&mut w, ApiKey::Produce, version, correlation_id, client_id);

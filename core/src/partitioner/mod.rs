@@ -10,12 +10,12 @@ mod sticky;
 #[cfg(test)]
 mod tests;
 
-use crate::accumulator::partition::NONE;
 use crate::config::{PartitionRequest, Partitioner};
 use crate::error::SendError;
-use crate::list::NIL;
 use crate::record::Record;
 use crate::state::State;
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
 
 use murmur2::{murmur2, to_positive};
 

@@ -2,12 +2,12 @@
 //! `batch.size` bytes, then move on; with adaptive switching, shorter queues are more likely to be
 //! next.
 
-use crate::accumulator::batch::BatchState;
-use crate::accumulator::partition::NONE;
 use crate::error::SendError;
-use crate::list::NIL;
 use crate::record::batch::HEADER_SIZE;
 use crate::state::State;
+use crate::state::batch::BatchState;
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
 
 /// Partitions that a choice looks at. A topic of more is seen through a window of this many from a
 /// random start, so that the work of a choice is bounded.

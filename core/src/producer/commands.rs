@@ -1,16 +1,15 @@
 //! What the application wants.
 
+use crate::state::connection::Life;
+use crate::state::identity::IdentityState;
+use crate::state::partition::NONE;
 use core::time::Duration;
 
-use crate::connection::Life;
 use crate::error::{DeliveryError, ErrorCode, SendError};
 use crate::event::{Accepted, TopicId};
 use crate::record::Record;
-use crate::sender::IdentityState;
 use crate::state::State;
 use crate::{Instant, Producer};
-
-use crate::accumulator::partition::NONE;
 
 impl Producer<'_> {
     /// The id of a topic, which is tracked from now on until [`forget_topic`](Self::forget_topic). Its

@@ -1,8 +1,8 @@
 //! What happened outside. A call that names a connection of an earlier use is ignored.
 
+use crate::state::connection::ConnectionState;
 use core::net::IpAddr;
 
-use crate::connection::slot::ConnectionState;
 use crate::error::{Disconnect, PeerError};
 use crate::event::ConnId;
 use crate::{Instant, Producer};

@@ -6,7 +6,8 @@ mod outputs;
 
 use crate::error::ConfigError;
 use crate::state::State;
-use crate::{Config, Instant, Storage};
+use crate::state::storage::Storage;
+use crate::{Config, Instant};
 
 /// An Apache Kafka producer without I/O: it decides everything and touches nothing.
 ///

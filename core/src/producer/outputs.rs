@@ -1,18 +1,16 @@
 //! What to do next, and plain looks.
 
+use crate::state::batch::HEADROOM;
+use crate::state::connection::{ConnectionState, Life, Peer};
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
 use core::net::SocketAddr;
 
 use crate::address::parse_ip;
-use crate::connection::Life;
 use crate::connection::lifecycle::current_address;
-use crate::connection::slot::{ConnectionState, Peer};
 use crate::error::ErrorCode;
 use crate::event::{Action, ConnId, Deadline, Event, Target, TopicId, Transmit};
-use crate::list::NIL;
 use crate::{Instant, Producer, Stats};
-
-use crate::accumulator::batch::HEADROOM;
-use crate::accumulator::partition::NONE;
 
 impl Producer<'_> {
     /// The next thing the transport must do. Each is told once.

@@ -199,6 +199,7 @@ impl Decoder {
         }
     }
 
+    #[cfg(test)]
     /// Whether no byte of a next frame has been consumed yet.
     pub(crate) fn is_idle(&self) -> bool {
         self.step == Step::Size && self.have == 0

@@ -1,7 +1,7 @@
 //! Produce (0), versions 7 to 13.
 //!
 //! A request is scattered over the batches it carries: the connection's scratch holds its header and [`write_prefix`], a
-//! topic slot its [`write_topic`], and each batch's headroom a [`partition_frame`], right-aligned against the batch.
+//! topic slot its name or id, and each batch's headroom a [`partition_frame`], right-aligned against the batch.
 //! What closes partition, topic and body are zero bytes (empty tag buffers, KIP-482), and in v7 and v8 nothing:
 //!
 //! ```text
@@ -12,6 +12,7 @@
 
 use super::ApiKey;
 use super::program::{IGNORED, Op, array, end, int16, int32, int64, link, tag, tags, text, uuid};
+#[cfg(test)]
 use super::varint::uvarint_len;
 use super::write::{Writer, count_size, text_size, write_right_aligned};
 
@@ -137,11 +138,12 @@ pub(crate) fn write_prefix(
     w.count(flexible, topics);
 }
 
-/// Size of [`write_topic`].
+/// Size of what names a topic.
 pub(crate) fn topic_size(version: i16, name_len: usize) -> usize {
     if version >= 13 { 16 } else { text_size(flexible(version), name_len) }
 }
 
+#[cfg(test)]
 /// What names a topic: its name, or its id from v13 on (KIP-516), where a topic of unknown id cannot be named at all.
 pub(crate) fn write_topic(w: &mut Writer<'_>, version: i16, name: &str, id: &[u8; 16]) {
     if version >= 13 {
@@ -166,6 +168,7 @@ pub(crate) enum Opening {
 /// The most that [`partition_frame`] writes.
 pub(crate) const MAX_PARTITION_FRAME: usize = 5 + 4 + 5;
 
+#[cfg(test)]
 /// Size of [`partition_frame`].
 pub(crate) fn partition_frame_size(version: i16, opening: Opening, records_len: u32) -> usize {
     let flexible = flexible(version);

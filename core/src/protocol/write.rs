@@ -23,6 +23,7 @@ impl<'a> Writer<'a> {
         if self.overflow { None } else { Some(self.at) }
     }
 
+    #[cfg(test)]
     /// How many bytes were written so far.
     pub(crate) fn position(&self) -> usize {
         self.at
@@ -178,6 +179,7 @@ pub(crate) fn write_right_aligned(buffer: &mut [u8], end: usize, bytes: &[u8]) -
     Some(start)
 }
 
+#[cfg(test)]
 /// Writes an unsigned varint that ends at `end`; returns where it begins, or `None` if it does not fit.
 pub(crate) fn write_uvarint_right_aligned(buffer: &mut [u8], end: usize, value: u32) -> Option<usize> {
     let mut bytes = [0; varint::MAX_LEN];

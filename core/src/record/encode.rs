@@ -83,23 +83,16 @@ impl Prefix {
         Self { bytes: [0; 32], len: 0 }
     }
 
-    #[inline]
     fn varint(&mut self, value: i32) {
-        let mut rest = varint::zigzag32(value);
-        while rest >= 0x80 {
-            self.byte(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        self.byte(rest as u8);
+        let mut bytes = [0; varint::MAX_LEN];
+        let len = varint::varint(value, &mut bytes);
+        bytes.iter().take(len).for_each(|&byte| self.byte(byte));
     }
 
     fn varlong(&mut self, value: i64) {
-        let mut rest = varint::zigzag64(value);
-        while rest >= 0x80 {
-            self.byte(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        self.byte(rest as u8);
+        let mut bytes = [0; varint::MAX_LEN];
+        let len = varint::varlong(value, &mut bytes);
+        bytes.iter().take(len).for_each(|&byte| self.byte(byte));
     }
 
     #[inline]

@@ -61,7 +61,8 @@ impl<'r, const KEYED: bool> Plain<'r, KEYED> {
         let offset = u64::from(offset_delta) << 1;
         // Slices are at most half the address space each.
         let bytes = key.len().wrapping_add(value.len());
-        if key.len() >= KEY_MAX || bytes >= BYTES_MAX || (timestamp | offset) >= TWO_BYTES || !record.headers.is_empty() {
+        if key.len() >= KEY_MAX || bytes >= BYTES_MAX || (timestamp | offset) >= TWO_BYTES || !record.headers.is_empty()
+        {
             return None;
         }
         let (timestamp, offset) = (Varint::new(timestamp as u32), Varint::new(offset as u32));

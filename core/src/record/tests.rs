@@ -1,6 +1,11 @@
 //! Batches byte for byte as the Java client writes them (`tests/vectors/data/batch_*`), written into
 //! arenas of several block sizes, so that records straddle blocks everywhere.
 
+use crate::state::arena::Position;
+use crate::state::batch::{BatchState, HEADROOM};
+use crate::state::identity::{Identity, IdentityState};
+use crate::state::list::NIL;
+use crate::state::storage::{Limits, Storage};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -8,12 +13,8 @@ use std::vec::Vec;
 use serde_json::Value;
 
 use super::{Header, Record};
-use crate::accumulator::batch::{BatchState, HEADROOM};
 use crate::config::Config;
-use crate::list::NIL;
-use crate::sender::{Identity, IdentityState};
 use crate::state::State;
-use crate::storage::{Limits, Storage};
 use crate::time::Instant;
 
 fn unhex(hex: &str) -> Vec<u8> {
@@ -73,8 +74,7 @@ fn encode(input: &Value, block_size: usize) -> Vec<u8> {
     state.complete(batch);
     state.seal(batch);
     assert_eq!(state.batches.at(batch).state, BatchState::Closed);
-    let at = state.batches.at(batch).header_at();
-    assert_eq!(at.at, HEADROOM);
+    let at = Position { block: state.batches.at(batch).first_block, at: HEADROOM };
     let len = state.batches.at(batch).wire_bytes();
     state.arena.fold(at, len, Vec::new(), |mut bytes, slice| {
         bytes.extend_from_slice(slice);

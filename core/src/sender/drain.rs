@@ -1,10 +1,10 @@
 //! Taking batches for one Produce request: one per partition, in turn, within `max.request.size`.
 
-use crate::accumulator::batch::{BatchState, HEADROOM, InState};
-use crate::accumulator::partition::ByUse;
-use crate::list::{List, NIL};
 use crate::protocol::produce::{self, Opening};
 use crate::state::State;
+use crate::state::batch::{BatchState, HEADROOM, InState};
+use crate::state::list::{List, NIL};
+use crate::state::partition::ByUse;
 
 /// What a request carries.
 pub(crate) struct Drained {

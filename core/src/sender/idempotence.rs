@@ -8,13 +8,12 @@
 
 use crate::config::OnGap;
 use crate::error::{DeliveryError, ErrorCode, Fate, Problem};
-use crate::list::{List, NIL};
 use crate::protocol::init_producer_id;
 use crate::record::batch::{sequence_after, sequence_distance};
 use crate::state::State;
-
-use super::{Identity, IdentityState};
-use crate::accumulator::batch::{BatchState, InQueue};
+use crate::state::batch::{BatchState, InQueue};
+use crate::state::identity::{Identity, IdentityState};
+use crate::state::list::{List, NIL};
 
 impl State<'_> {
     /// Whether idempotence lets this batch of the partition leave now.

@@ -1,25 +1,14 @@
 //! What an answer, a lost connection or a timeout does to a batch (PRODUCER j).
 
-use crate::accumulator::batch::{BatchState, Outcome};
 use crate::error::{DeliveryError, ErrorCode, Fate, Problem};
 use crate::event::Failed;
-use crate::list::NIL;
 use crate::protocol::error_code::ProduceAction;
 use crate::record::batch::{sequence_after, sequence_distance};
 use crate::state::State;
-
-use super::IdentityState;
-
-/// A broker's answer for one partition.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    pub(crate) error: ErrorCode,
-    pub(crate) base_offset: i64,
-    pub(crate) log_append_time: i64,
-    pub(crate) log_start_offset: i64,
-    /// The first record that the broker named as bad.
-    pub(crate) record: Option<u32>,
-}
+use crate::state::batch::{BatchState, InQueue, Outcome};
+use crate::state::identity::IdentityState;
+use crate::state::list::{List, NIL};
+use crate::state::reading::Answer;
 
 impl State<'_> {
     /// A batch, already out of its request, was answered.
@@ -197,7 +186,7 @@ impl State<'_> {
             if candidate.state == BatchState::InFlight && candidate.request == request {
                 return Some(batch);
             }
-            batch = crate::list::List::<crate::accumulator::batch::InQueue>::after(&self.batches, batch);
+            batch = List::<InQueue>::after(&self.batches, batch);
             if candidate.state != BatchState::InFlight && candidate.attempts == 0 {
                 break; // never sent, and so is everything behind it
             }

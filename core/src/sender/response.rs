@@ -1,60 +1,16 @@
 //! A Produce response, as it streams by: each partition's batch has its outcome as soon as the
 //! partition's fields are complete.
 
-use crate::accumulator::batch::{HEADROOM, InState};
-use crate::accumulator::partition::NONE;
-use crate::cluster::topic::{FNV_START, fnv1a};
 use crate::error::ErrorCode;
-use crate::list::{List, NIL};
 use crate::protocol::decode::Sink;
 use crate::protocol::error_code::ProduceAction;
 use crate::protocol::produce::field;
 use crate::state::State;
-
-use super::outcome::Answer;
-
-/// What is known so far of the response that a connection is reading.
-#[derive(Clone, Debug)]
-pub(crate) struct ProduceResponse {
-    name_hash: u64,
-    name_len: u32,
-    /// The topic's slot, or [`NONE`].
-    topic: u16,
-    /// Where in the request the last topic was found: answers mostly come in order.
-    cursor: u32,
-    index: i32,
-    answer: Answer,
-    leader_id: i32,
-    leader_epoch: i32,
-    /// The batch whose first block takes the broker's words, or [`NIL`].
-    text_batch: u32,
-    node: u16,
-    pub(crate) throttle_ms: u32,
-    /// The response has a partition that was not asked for.
-    pub(crate) mismatch: bool,
-}
-
-impl ProduceResponse {
-    pub(crate) const fn new() -> Self {
-        Self {
-            name_hash: FNV_START,
-            name_len: 0,
-            topic: NONE,
-            cursor: NIL,
-            index: -1,
-            answer: NO_ANSWER,
-            leader_id: -1,
-            leader_epoch: -1,
-            text_batch: NIL,
-            node: NONE,
-            throttle_ms: 0,
-            mismatch: false,
-        }
-    }
-}
-
-const NO_ANSWER: Answer =
-    Answer { error: ErrorCode::NONE, base_offset: -1, log_append_time: -1, log_start_offset: -1, record: None };
+use crate::state::batch::{HEADROOM, InState};
+use crate::state::list::{List, NIL};
+use crate::state::partition::NONE;
+use crate::state::reading::{NO_ANSWER, ProduceResponse};
+use crate::state::topic::{FNV_START, fnv1a};
 
 /// Applies a response's fields to the state.
 pub(crate) struct ProduceSink<'s, 'a> {

@@ -1,11 +1,10 @@
 //! Patching a batch's header before its bytes leave; from then on they are frozen (PITFALLS 4).
 
-use crate::list::NIL;
 use crate::record::batch::{self, CRC_FROM, HEADER_SIZE, Header};
 use crate::state::State;
-
-use crate::accumulator::arena::Position;
-use crate::accumulator::batch::{BatchState, HEADROOM};
+use crate::state::arena::Position;
+use crate::state::batch::{BatchState, HEADROOM};
+use crate::state::list::NIL;
 
 impl State<'_> {
     /// Takes no more records: timestamps are settled and the records compressed, so that their size on

@@ -9,6 +9,7 @@
 #![no_main]
 
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -23,7 +24,9 @@ type Board = static_storage!(
     block: 256, blocks: 16, batches: 8, partitions: 4, topics: 1, brokers: 2, connections: 2
 );
 
+// Statics, so that the linker counts all of the RAM; `cargo xtask size` reads their sizes.
 static mut BOARD: Board = Board::new();
+static mut PRODUCER: MaybeUninit<Producer<'static>> = MaybeUninit::uninit();
 
 /// Nothing refers to this unless something can panic, and then `cargo xtask link` names it.
 #[panic_handler]
@@ -36,28 +39,28 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(link_section = ".start")]
 pub extern "C" fn _start() -> ! {
     // SAFETY: this runs once, before anything else, so that nobody else holds the memory.
-    let board = unsafe { &mut *(&raw mut BOARD) };
-    let _ = black_box(run(board));
+    let (board, place) = unsafe { (&mut *(&raw mut BOARD), &mut *(&raw mut PRODUCER)) };
+    let _ = black_box(run(board, place));
     loop {}
 }
 
 /// Everything that can be done with a producer.
-fn run(board: &'static mut Board) -> Result<(), ConfigError> {
+fn run(board: &'static mut Board, place: &mut MaybeUninit<Producer<'static>>) -> Result<(), ConfigError> {
     let Some(storage) = board.storage() else { return Ok(()) };
     let mut clock = TickExtender::new();
     let mut config = Config::new("192.168.0.2:9092");
     config.crc32c = crc32c::nibble;
-    let mut producer = Producer::new(black_box(config), storage, black_box([7; 32]), tick(&mut clock))?;
+    let producer = place.write(Producer::new(black_box(config), storage, black_box([7; 32]), tick(&mut clock))?);
     loop {
         let now = tick(&mut clock);
         if let Ok(topic) = producer.topic(black_box("readings")) {
-            let _ = black_box(command(&mut producer, now, topic));
-            observe(&producer, topic);
+            let _ = black_box(command(producer, now, topic));
+            observe(producer, topic);
         }
-        act(&mut producer, now);
-        transmit(&mut producer, now);
+        act(producer, now);
+        transmit(producer, now);
         while let Some(event) = producer.poll_event() {
-            tell(&producer, event);
+            tell(producer, event);
         }
         let _ = black_box(producer.poll_timeout());
     }

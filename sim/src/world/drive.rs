@@ -76,7 +76,7 @@ impl World {
                 let moving = link.up.next().into_iter().chain(link.down.next()).chain(answer).min();
                 let moving = moving.filter(|_| !blocked);
                 let full = (link.writable && link.is_open()).then_some(link.full_until.max(self.now_us));
-                let ends = link.ends.filter(|_| !blocked && link.down.segments.is_empty()).map(|(at, _)| at);
+                let ends = link.ends.filter(|_| !blocked && link.conn.is_some() && link.down.segments.is_empty()).map(|(at, _)| at);
                 moving.into_iter().chain(full).chain(ends).min()
             }
         }

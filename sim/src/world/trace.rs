@@ -37,9 +37,10 @@ impl Trace {
         self.hash
     }
 
-    /// The last lines, for the report of a failure.
+    /// The last lines, for the report of a failure; `KLAMM_LINES` says how many.
     pub(crate) fn tail(&self) -> String {
-        let skip = self.lines.len().saturating_sub(SHOWN);
+        let shown = std::env::var("KLAMM_LINES").ok().and_then(|text| text.parse().ok()).unwrap_or(SHOWN);
+        let skip = self.lines.len().saturating_sub(shown);
         let mut text = format!("the last {} of {} lines:\n", self.lines.len() - skip, self.count);
         for line in self.lines.iter().skip(skip) {
             text.push_str(line);

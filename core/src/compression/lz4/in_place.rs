@@ -48,10 +48,11 @@
 //!
 //! The records come to lie as they did, so every packed piece has its place within one block.
 
-use crate::accumulator::arena::{Arena, Position};
-use crate::accumulator::batch::RECORDS_AT;
-use crate::list::NIL;
 use crate::record::encode::Put;
+use crate::state::arena::{Arena, Position};
+use crate::state::batch::RECORDS_AT;
+use crate::state::list::NIL;
+use crate::state::storage::RESERVED_BLOCKS;
 
 use super::block::{self, BLOCK_MAX};
 
@@ -70,7 +71,7 @@ const SPARE: u32 = 2;
 /// Free blocks that [`expand`] needs for its time, beside those it takes for good.
 const SPARE_TO_EXPAND: u32 = 3;
 /// Neither may want more than is kept for it.
-const _: () = assert!(SPARE <= crate::storage::RESERVED_BLOCKS && SPARE_TO_EXPAND <= crate::storage::RESERVED_BLOCKS);
+const _: () = assert!(SPARE <= RESERVED_BLOCKS && SPARE_TO_EXPAND <= RESERVED_BLOCKS);
 
 /// A chain with records, raw or as a frame, from [`RECORDS_AT`] on.
 pub(super) struct Chain {

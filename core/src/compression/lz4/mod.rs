@@ -11,9 +11,9 @@ mod in_place;
 #[cfg(all(test, feature = "alloc"))]
 mod tests;
 
-use crate::cluster::topic::RATIO_ONE;
 use crate::config::Compression;
 use crate::state::State;
+use crate::state::topic::RATIO_ONE;
 
 /// LZ4 in the attributes of a batch.
 const LZ4: i16 = 3;

@@ -1,20 +1,20 @@
 //! Frames against an independent decoder, over block sizes and kinds of data, with no
 //! more blocks free than it takes; the way back; the expected ratio; what Java's client wrote.
 
+use crate::state::batch::{BatchState, HEADROOM};
+use crate::state::list::NIL;
+use crate::state::storage::{Limits, RESERVED_BLOCKS, Storage};
+use crate::state::topic::RATIO_ONE;
 use std::format;
 use std::io::Read;
 use std::vec;
 use std::vec::Vec;
 
 use super::block;
-use crate::accumulator::batch::{BatchState, HEADROOM};
-use crate::cluster::topic::RATIO_ONE;
 use crate::config::{Acks, Compression, Config};
-use crate::list::NIL;
 use crate::random::Random;
 use crate::record::Record;
 use crate::state::State;
-use crate::storage::{Limits, RESERVED_BLOCKS, Storage};
 use crate::time::Instant;
 
 const BLOCK_SIZES: [usize; 9] = [128, 129, 256, 1000, 1024, 4096, 40_000, 65_536, 131_072];
@@ -292,6 +292,26 @@ fn lengths_around_borders() {
     }
     for len in 1..200 {
         round_trip(128, &vec![0; len], &format!("{len} zeros"));
+    }
+}
+
+#[test]
+fn the_way_back_is_longest_from_a_hardly_begun_block_to_a_full_one() {
+    let mut data = Data::new(14);
+    for block_size in [128, 256] {
+        // 77 bytes, the record's own 9 and the value fill the last block.
+        let len = 20 * block_size - 77 - 9;
+        let mut ends = vec![false; block_size];
+        for random in 0..3 * block_size {
+            let mut value = vec![0; len - random];
+            value.extend(data.random(random));
+            let mut bench = Bench::with_value(block_size, Compression::Lz4, &value);
+            assert_eq!(bench.state.batches.at(bench.batch).tail.at as usize, block_size);
+            bench.compress();
+            ends[bench.state.batches.at(bench.batch).tail.at as usize % block_size] = true;
+            round_trip(block_size, &value, &format!("{block_size}, {random} at random"));
+        }
+        assert!(ends[2..8].iter().all(|end| *end), "{block_size}: {ends:?}");
     }
 }
 

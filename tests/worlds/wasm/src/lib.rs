@@ -125,7 +125,12 @@ pub extern "C" fn flush(now_ms: f64) {
 #[unsafe(no_mangle)]
 pub extern "C" fn next_action() -> i32 {
     with(-1, |world, shared| match world.producer.poll_action() {
-        Some(Action::Connect { conn, target: Target::Name { host, port }, .. }) => {
+        Some(Action::Connect { conn, target, tls_name: host }) => {
+            // Literal hosts come as addresses; JavaScript takes text for either.
+            let port = match target {
+                Target::Name { port, .. } => port,
+                Target::Address(address) => address.port(),
+            };
             if let Some(to) = shared.buffer.get_mut(..host.len()) {
                 to.copy_from_slice(host.as_bytes());
             }

@@ -1,9 +1,8 @@
 //! The slot of one partition in use: its queue, its leader, its sequence numbers.
 
-use crate::list::{Link, List, NIL, chain};
-use crate::sender::Identity;
-
-use super::batch::InQueue;
+use crate::state::batch::InQueue;
+use crate::state::identity::Identity;
+use crate::state::list::{Link, List, NIL, chain};
 
 /// No broker, topic or connection slot.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -15,7 +14,7 @@ pub(crate) const UNASSIGNED: i32 = -1;
 /// One partition. The slots double as the buckets of a hash table by (topic, index).
 #[derive(Clone, Debug)]
 #[doc(hidden)]
-pub struct Partition {
+pub(crate) struct Partition {
     pub(crate) topic: u16,
     /// The leader's broker slot, or [`NONE`].
     pub(crate) leader: u16,

@@ -3,13 +3,13 @@
 //! Batches have no timers here: they are kept in deadline order by lists (see [`crate::accumulator`]).
 
 use crate::Instant;
-use crate::storage::Slots;
+use crate::state::slots::Slots;
 
 /// One timer, and at the same time one cell of the heap: cell `k` holds the heap's `k`-th entry
 /// (`at`, `owner`) and the heap position of owner `k`.
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
-pub struct TimerCell {
+pub(crate) struct TimerCell {
     at: Instant,
     owner: u16,
     position: u16,
@@ -49,6 +49,7 @@ impl<'a> Timers<'a> {
     }
 
     /// When `owner`'s timer fires.
+    #[cfg(all(test, feature = "alloc"))]
     pub(crate) fn get(&self, owner: u16) -> Option<Instant> {
         let position = self.position(owner);
         (position != ABSENT).then(|| self.cells.at(position.into()).at)

@@ -1,15 +1,15 @@
 //! The slot of one broker. Its host lives in the storage's text.
 
+use crate::state::list::List;
+use crate::state::partition::{ByUse, NONE};
 use core::net::IpAddr;
 
 use crate::Instant;
-use crate::accumulator::partition::{ByUse, NONE};
-use crate::list::List;
 
 /// One broker, as metadata named it.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
-pub struct Broker {
+pub(crate) struct Broker {
     pub(crate) in_use: bool,
     /// Named by the metadata response being read.
     pub(crate) seen: bool,

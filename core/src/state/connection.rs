@@ -1,17 +1,15 @@
 //! The slot of one connection: what is on its way out, what awaits an answer, what is being read.
 
+use crate::state::batch::InState;
+use crate::state::list::{Link, List, chain};
+use crate::state::outgoing::Outgoing;
+use crate::state::partition::NONE;
+use crate::state::reading::{ProduceResponse, ProducerIdRead, VersionsRead};
 use core::net::{IpAddr, Ipv4Addr};
 
 use crate::Instant;
-use crate::accumulator::batch::InState;
-use crate::accumulator::partition::NONE;
-use crate::list::{Link, List, chain};
 use crate::protocol::ApiKey;
 use crate::protocol::decode::{DEFAULT_MAX_FRAME, Decoder};
-use crate::sender::response::ProduceResponse;
-
-use super::outgoing::Outgoing;
-use super::receive::{ProducerIdRead, VersionsRead};
 
 /// A broker remembers the last five batches of a producer per partition, so more requests in flight
 /// would not be safe with idempotence; without it they gain nothing here.
@@ -96,7 +94,7 @@ impl InFlight {
 /// One connection.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
-pub struct Connection {
+pub(crate) struct Connection {
     pub(crate) state: ConnectionState,
     pub(crate) peer: Peer,
     pub(crate) generation: u16,
@@ -238,5 +236,53 @@ impl Connection {
 impl Default for Connection {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Running,
+    /// Nothing new is accepted; what there is drains.
+    Closing,
+    /// Everything has its outcome; connections are being closed.
+    Ending,
+    /// `Event::Closed` was told.
+    Ended,
+}
+
+/// Lists over the connections, and counters they share.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pub(crate) actions: List<ByAction>,
+    pub(crate) writables: List<ByWritable>,
+    pub(crate) life: Life,
+    correlation: i32,
+    request: u32,
+}
+
+impl Connections {
+    pub(crate) const fn new() -> Self {
+        Self { actions: List::new(), writables: List::new(), life: Life::Running, correlation: 0, request: 0 }
+    }
+
+    pub(crate) const fn closing(&self) -> bool {
+        !matches!(self.life, Life::Running)
+    }
+
+    pub(crate) const fn closed(&self) -> bool {
+        matches!(self.life, Life::Ending | Life::Ended)
+    }
+
+    /// Correlation ids stay below Java's reserved range for SASL.
+    pub(crate) fn next_correlation(&mut self) -> i32 {
+        self.correlation = if self.correlation >= 0x7fff_fff0 { 1 } else { self.correlation.wrapping_add(1) };
+        self.correlation
+    }
+
+    /// A number for a Produce request; never 0, which is no request's.
+    pub(crate) fn next_request(&mut self) -> u32 {
+        self.request = self.request.wrapping_add(1).max(1);
+        self.request
     }
 }

@@ -3,10 +3,9 @@
 use crate::Instant;
 use crate::error::{DeliveryError, ErrorCode, Fate};
 use crate::event::{Accepted, Failed, RecordId};
-use crate::list::{Link, NIL, chain};
-use crate::record::batch::{HEADER_SIZE, sequence_after};
-
-use super::arena::Position;
+use crate::record::batch::HEADER_SIZE;
+use crate::state::arena::Position;
+use crate::state::list::{Link, NIL, chain};
 
 /// Room before a batch's header, in its first block, for the framing that the Produce request puts
 /// before each batch (at most 14 bytes, see `protocol::produce`).
@@ -43,7 +42,7 @@ pub(crate) enum Outcome {
 /// One batch. Its bytes are a chain of arena blocks: headroom, header, records.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
-pub struct Batch {
+pub(crate) struct Batch {
     pub(crate) first_block: u32,
     /// The block that is being written, and the bytes used in it.
     pub(crate) tail: Position,
@@ -96,6 +95,7 @@ pub struct Batch {
     pub(crate) declared: bool,
     /// Timestamps count from the clock's origin: no wall clock was set (DESIGN §6.7).
     pub(crate) uptime: bool,
+    #[cfg(feature = "lz4")]
     pub(crate) compressed: bool,
     /// Blocks that the records took before they were compressed; fits, see `compression::in_place`.
     #[cfg(feature = "lz4")]
@@ -159,6 +159,7 @@ impl Batch {
             split: false,
             declared: false,
             uptime: false,
+            #[cfg(feature = "lz4")]
             compressed: false,
             #[cfg(feature = "lz4")]
             raw_blocks: 0,
@@ -186,17 +187,8 @@ impl Batch {
         HEADER_SIZE.saturating_add(self.record_bytes)
     }
 
-    pub(crate) const fn header_at(&self) -> Position {
-        Position { block: self.first_block, at: HEADROOM }
-    }
-
     pub(crate) const fn records_at(&self) -> Position {
         Position { block: self.first_block, at: RECORDS_AT }
-    }
-
-    /// The sequence number after this batch's last.
-    pub(crate) const fn next_sequence(&self) -> i32 {
-        sequence_after(self.base_sequence, self.count)
     }
 
     pub(crate) const fn fate(&self) -> Fate {

@@ -1,20 +1,36 @@
 //! The producer's whole state. The rooms' behaviour is in `impl State` blocks, one family per room:
 //! [`crate::accumulator`], [`crate::cluster`], [`crate::sender`], [`crate::connection`].
 
-use crate::accumulator::Accumulator;
-use crate::accumulator::arena::Arena;
-use crate::accumulator::batch::Batch;
-use crate::accumulator::partition::Partition;
-use crate::cluster::Cluster;
-use crate::cluster::broker::Broker;
-use crate::cluster::topic::Topic;
-use crate::connection::Connections;
-use crate::connection::slot::Connection;
+pub(crate) mod arena;
+pub(crate) mod batch;
+pub(crate) mod broker;
+pub(crate) mod cluster;
+pub(crate) mod connection;
+pub(crate) mod identity;
+pub(crate) mod list;
+pub(crate) mod outgoing;
+pub(crate) mod partition;
+pub(crate) mod queues;
+pub(crate) mod reading;
+pub(crate) mod slots;
+pub(crate) mod storage;
+pub(crate) mod timer;
+pub(crate) mod topic;
+
 use crate::error::{ConfigError, Problem};
 use crate::random::Random;
-use crate::sender::Identity;
-use crate::storage::{Slab, Slots, Storage};
-use crate::timer::Timers;
+use crate::state::arena::Arena;
+use crate::state::batch::Batch;
+use crate::state::broker::Broker;
+use crate::state::cluster::Cluster;
+use crate::state::connection::{Connection, Connections};
+use crate::state::identity::Identity;
+use crate::state::partition::Partition;
+use crate::state::queues::Accumulator;
+use crate::state::slots::{Slab, Slots};
+use crate::state::storage::Storage;
+use crate::state::timer::Timers;
+use crate::state::topic::Topic;
 use crate::{Config, Instant, Stats};
 
 /// Everything a producer knows.

@@ -1,13 +1,13 @@
 //! The slot of one topic. Its name, in wire form, lives in the storage's text.
 
 use crate::error::ErrorCode;
-use crate::list::NIL;
 use crate::protocol::NO_UUID;
+use crate::state::list::NIL;
 
 /// One topic.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
-pub struct Topic {
+pub(crate) struct Topic {
     pub(crate) generation: u16,
     pub(crate) in_use: bool,
     /// Metadata for it is wanted.

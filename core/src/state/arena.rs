@@ -1,8 +1,15 @@
 //! The arena: equal blocks of bytes, chained per batch.
 
-use crate::list::NIL;
 use crate::record::encode::Put;
-use crate::storage::{Block, Bytes, Slots};
+use crate::state::list::NIL;
+use crate::state::slots::{Bytes, Slots};
+
+/// One arena block's place in a chain.
+#[derive(Clone, Copy, Debug, Default)]
+#[doc(hidden)]
+pub(crate) struct Block {
+    pub(crate) next: u32,
+}
 
 /// Blocks and their free list. Taking and freeing are O(1), whatever the order.
 #[derive(Debug)]

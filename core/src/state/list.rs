@@ -2,9 +2,8 @@
 //!
 //! The links live in the slots, so a list costs two words and can hold every slot there is.
 
+use crate::state::slots::Slots;
 use core::marker::PhantomData;
-
-use crate::storage::Slots;
 
 /// No slot.
 pub(crate) const NIL: u32 = u32::MAX;
@@ -19,10 +18,6 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) const fn new() -> Self {
         Self { prev: NIL, next: NIL }
-    }
-
-    pub(crate) const fn next(self) -> u32 {
-        self.next
     }
 }
 
@@ -39,14 +34,14 @@ macro_rules! chain {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct $name;
-        impl $crate::list::Chain for $name {
+        impl $crate::state::list::Chain for $name {
             type Slot = $slot;
             #[inline]
-            fn link(slot: &$slot) -> &$crate::list::Link {
+            fn link(slot: &$slot) -> &$crate::state::list::Link {
                 &slot.$($field).+
             }
             #[inline]
-            fn link_mut(slot: &mut $slot) -> &mut $crate::list::Link {
+            fn link_mut(slot: &mut $slot) -> &mut $crate::state::list::Link {
                 &mut slot.$($field).+
             }
         }

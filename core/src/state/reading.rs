@@ -1,0 +1,93 @@
+//! What is known so far of the responses that connections are reading.
+
+use crate::error::ErrorCode;
+use crate::state::connection::Versions;
+use crate::state::list::NIL;
+use crate::state::partition::NONE;
+use crate::state::topic::FNV_START;
+
+/// A broker's answer for one partition.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) error: ErrorCode,
+    pub(crate) base_offset: i64,
+    pub(crate) log_append_time: i64,
+    pub(crate) log_start_offset: i64,
+    /// The first record that the broker named as bad.
+    pub(crate) record: Option<u32>,
+}
+
+pub(crate) const NO_ANSWER: Answer =
+    Answer { error: ErrorCode::NONE, base_offset: -1, log_append_time: -1, log_start_offset: -1, record: None };
+
+/// What is known so far of the response that a connection is reading.
+#[derive(Clone, Debug)]
+pub(crate) struct ProduceResponse {
+    pub(crate) name_hash: u64,
+    pub(crate) name_len: u32,
+    /// The topic's slot, or [`NONE`].
+    pub(crate) topic: u16,
+    /// Where in the request the last topic was found: answers mostly come in order.
+    pub(crate) cursor: u32,
+    pub(crate) index: i32,
+    pub(crate) answer: Answer,
+    pub(crate) leader_id: i32,
+    pub(crate) leader_epoch: i32,
+    /// The batch whose first block takes the broker's words, or [`NIL`].
+    pub(crate) text_batch: u32,
+    pub(crate) node: u16,
+    pub(crate) throttle_ms: u32,
+    /// The response has a partition that was not asked for.
+    pub(crate) mismatch: bool,
+}
+
+impl ProduceResponse {
+    pub(crate) const fn new() -> Self {
+        Self {
+            name_hash: FNV_START,
+            name_len: 0,
+            topic: NONE,
+            cursor: NIL,
+            index: -1,
+            answer: NO_ANSWER,
+            leader_id: -1,
+            leader_epoch: -1,
+            text_batch: NIL,
+            node: NONE,
+            throttle_ms: 0,
+            mismatch: false,
+        }
+    }
+}
+
+/// What is known so far of an ApiVersions response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VersionsRead {
+    pub(crate) error: ErrorCode,
+    pub(crate) key: i16,
+    pub(crate) min: i16,
+    pub(crate) versions: Versions,
+    pub(crate) api_versions_max: i8,
+    pub(crate) throttle_ms: u32,
+}
+
+impl VersionsRead {
+    pub(crate) const fn new() -> Self {
+        Self { error: ErrorCode::NONE, key: -1, min: 0, versions: Versions::new(), api_versions_max: 0, throttle_ms: 0 }
+    }
+}
+
+/// What is known so far of an InitProducerId response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProducerIdRead {
+    pub(crate) error: ErrorCode,
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) throttle_ms: u32,
+}
+
+impl ProducerIdRead {
+    pub(crate) const fn new() -> Self {
+        Self { error: ErrorCode::NONE, producer_id: -1, epoch: -1, throttle_ms: 0 }
+    }
+}

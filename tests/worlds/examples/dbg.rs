@@ -1,2 +1,0 @@
-fn main(){ let c = klamm_sim::tcp::TcpCluster::start(klamm_sim::ClusterOptions{brokers:3,..Default::default()}).unwrap(); c.with(|c| c.create_topic("readings",6));
- let o=std::process::Command::new("node").args(["/tmp/dbg.mjs", &std::env::args().nth(1).unwrap(), &c.bootstrap_servers(),"readings","1000","1700000000000"]).status(); println!("{o:?}"); c.with(|c| for r in c.requests() { println!("{r:?}"); }); }
