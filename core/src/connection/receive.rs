@@ -6,10 +6,10 @@ use crate::protocol::{ApiKey, ApiRange, api_versions, init_producer_id, negotiat
 use crate::sender::response::ProduceSink;
 use crate::state::State;
 use crate::state::batch::InState;
-use crate::state::connection::{ConnectionState, InFlight, Versions};
+use crate::state::connection::{ConnectionState, InFlight};
 use crate::state::list::List;
 use crate::state::partition::NONE;
-use crate::state::reading::{ProduceResponse, VersionsRead};
+use crate::state::reading::{ProduceResponse, Versions, VersionsRead};
 
 use crate::cluster::metadata::MetadataSink;
 

@@ -4,7 +4,7 @@ use crate::state::batch::InState;
 use crate::state::list::{Link, List, chain};
 use crate::state::outgoing::Outgoing;
 use crate::state::partition::NONE;
-use crate::state::reading::{ProduceResponse, ProducerIdRead, VersionsRead};
+use crate::state::reading::{ProduceResponse, ProducerIdRead, Versions, VersionsRead};
 use core::net::{IpAddr, Ipv4Addr};
 
 use crate::Instant;
@@ -41,22 +41,6 @@ pub(crate) enum Peer {
     Bootstrap(u16),
     /// A broker slot.
     Broker(u16),
-}
-
-/// The versions agreed on with one broker; [`Versions::NONE`] where there is none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Versions {
-    pub(crate) produce: i8,
-    pub(crate) metadata: i8,
-    pub(crate) init_producer_id: i8,
-}
-
-impl Versions {
-    pub(crate) const NONE: i8 = -1;
-
-    pub(crate) const fn new() -> Self {
-        Self { produce: Self::NONE, metadata: Self::NONE, init_producer_id: Self::NONE }
-    }
 }
 
 /// A request that was formed and has no answer yet.

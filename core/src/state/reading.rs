@@ -1,7 +1,6 @@
 //! What is known so far of the responses that connections are reading.
 
 use crate::error::ErrorCode;
-use crate::state::connection::Versions;
 use crate::state::list::NIL;
 use crate::state::partition::NONE;
 use crate::state::topic::FNV_START;
@@ -57,6 +56,22 @@ impl ProduceResponse {
             throttle_ms: 0,
             mismatch: false,
         }
+    }
+}
+
+/// The versions agreed on with one broker; [`Versions::NONE`] where there is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Versions {
+    pub(crate) produce: i8,
+    pub(crate) metadata: i8,
+    pub(crate) init_producer_id: i8,
+}
+
+impl Versions {
+    pub(crate) const NONE: i8 = -1;
+
+    pub(crate) const fn new() -> Self {
+        Self { produce: Self::NONE, metadata: Self::NONE, init_producer_id: Self::NONE }
     }
 }
 
