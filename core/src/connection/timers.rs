@@ -145,8 +145,11 @@ impl State<'_> {
                     self.disconnect(slot);
                     self.serve_waiting();
                 } else {
-                    self.mark_writable(slot); // a throttle ended
+                    // A throttle ended: whatever waited for it may be asked now.
+                    self.mark_writable(slot);
                     self.set_connection_timer(slot);
+                    self.pursue_metadata();
+                    self.pursue_producer_id();
                 }
             }
         }

@@ -32,6 +32,12 @@ impl State<'_> {
         if partition.in_flight == 0 {
             return true;
         }
+        // A broker remembers five batches. One of unknown fate that is being sent again must not fall
+        // out of that memory, so nothing new may follow it yet.
+        let front = partition.queue.front();
+        if front != NIL && self.batches.at(front).uncertain {
+            return false;
+        }
         // One batch until the leader has accepted one of this epoch: a broker without state for us
         // takes any first sequence, and would take the second batch before the first (k.7).
         partition.carries(&self.identity) && partition.proven

@@ -147,9 +147,10 @@ impl State<'_> {
             // Without a log start offset the broker is too old to tell; it asks for patience.
             answer.log_start_offset >= 0
         } else if distance < 0 {
-            // A later batch is in the log, so this one can never be: it was certainly not appended.
-            self.batches.at_mut(batch).uncertain = false;
-            self.fail(batch, DeliveryError::SequenceGap, Fate::NotWritten);
+            // A later batch is in the log, so this one can be appended no more. An earlier attempt may have
+            // been, if nobody knows what became of it: the broker forgets all but five batches.
+            let fate = self.batches.at(batch).fate();
+            self.fail(batch, DeliveryError::SequenceGap, fate);
             return;
         } else {
             // An earlier batch failed: it is sent again first. With none before it, the gap is real, or

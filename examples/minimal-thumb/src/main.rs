@@ -8,7 +8,7 @@
 #![no_std]
 #![no_main]
 
-use core::hint::black_box;
+use core::hint::{black_box, spin_loop};
 use core::mem::MaybeUninit;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -38,10 +38,13 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".start")]
 pub extern "C" fn _start() -> ! {
+    let (board, place) = (&raw mut BOARD, &raw mut PRODUCER);
     // SAFETY: this runs once, before anything else, so that nobody else holds the memory.
-    let (board, place) = unsafe { (&mut *(&raw mut BOARD), &mut *(&raw mut PRODUCER)) };
+    let (board, place) = unsafe { (&mut *board, &mut *place) };
     let _ = black_box(run(board, place));
-    loop {}
+    loop {
+        spin_loop();
+    }
 }
 
 /// Everything that can be done with a producer.

@@ -1,8 +1,6 @@
 //! A producer and its broker: the simulated cluster until the first answer, then that answer again and again.
 
-use klamm_core::{
-    Action, Config, ConnId, Crc32c, Event, Instant, Limits, Producer, Record, Storage, Target, TopicId,
-};
+use klamm_core::{Action, Config, ConnId, Crc32c, Event, Instant, Limits, Producer, Record, Storage, Target, TopicId};
 use klamm_sim::{Cluster, ClusterOptions, ConnectionId};
 use std::collections::BTreeMap;
 

@@ -23,9 +23,10 @@ pub fn world(partitions: u32) -> (World, TopicId) {
 #[must_use]
 pub fn warm(options: WorldOptions, partitions: u32) -> (World, TopicId) {
     let (mut world, topic) = world_with(options, partitions);
+    // Metadata comes first, for records with a partition.
+    assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 10_000), "no metadata");
     for partition in 0..partitions {
         world.send_to(topic, partition as i32, format!("warm {partition}")).expect("there is room");
-        // Metadata comes first, for records with a partition.
     }
     assert!(world.run_until_idle(60_000), "warm");
     world.cluster_mut().clear_requests();
@@ -58,4 +59,16 @@ pub fn count(world: &World, api: Api) -> usize {
 pub fn values(world: &World, partition: u32) -> Vec<String> {
     let text = |value: Option<Vec<u8>>| String::from_utf8_lossy(&value.unwrap_or_default()).into_owned();
     world.cluster().log("t", partition).into_iter().map(|record| text(record.value)).collect()
+}
+
+/// Options for a cluster of one broker.
+#[must_use]
+pub fn one_broker() -> WorldOptions {
+    brokers(1)
+}
+
+/// Options for a cluster of this many brokers.
+#[must_use]
+pub fn brokers(brokers: u32) -> WorldOptions {
+    WorldOptions::seeded(1).cluster(ClusterOptions { brokers, ..ClusterOptions::default() })
 }

@@ -1,4 +1,6 @@
 //! klamm's core against the simulated cluster.
 
 mod chaos;
+mod connection;
 mod happy;
+mod idempotence;

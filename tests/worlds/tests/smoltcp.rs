@@ -39,8 +39,7 @@ struct Driver {
 
 impl Driver {
     fn new(sockets: &mut SocketSet<'_>, count: usize) -> Self {
-        let place =
-            |_| Place { handle: add_socket(sockets), conn: None, connected: false, has_output: false };
+        let place = |_| Place { handle: add_socket(sockets), conn: None, connected: false, has_output: false };
         Self { places: (0..count).map(place).collect(), next_port: 49_152 }
     }
 

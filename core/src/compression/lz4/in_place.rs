@@ -24,7 +24,7 @@
 //!
 //! `overhead(R) = 7 (header) + 4 (first stored block) + 4·⌊R / 64 KiB⌋ + 4 (end mark)`
 //!
-//! more bytes were written. If that exceeds `B`, nothing is done (in blocks of 128 bytes from 1.8 MB of
+//! more bytes were written. If that exceeds `B`, nothing is done (in blocks of 128 bytes from 1.9 MB of
 //! records on, in 4 KiB from 66 MB on); else the writer stays behind. The condition also means that
 //! `R / B < 2^14`: the number of blocks fits 16 bits.
 //!

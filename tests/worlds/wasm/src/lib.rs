@@ -38,8 +38,7 @@ struct OneThread<T>(RefCell<T>);
 unsafe impl<T> Sync for OneThread<T> {}
 
 static WORLD: OneThread<Option<World>> = OneThread(RefCell::new(None));
-static SHARED: OneThread<Shared> =
-    OneThread(RefCell::new(Shared { buffer: [0; BUFFER], host_len: 0, port: 0 }));
+static SHARED: OneThread<Shared> = OneThread(RefCell::new(Shared { buffer: [0; BUFFER], host_len: 0, port: 0 }));
 static mut MEMORY: Memory = Memory::new();
 static mut BOOTSTRAP: [u8; 256] = [0; 256];
 
@@ -84,8 +83,9 @@ pub extern "C" fn start(now_ms: f64, unix_ms: f64, bootstrap_len: usize, topic_l
         let bootstrap = shared.buffer.get(..bootstrap_len)?;
         let name = shared.buffer.get(bootstrap_len..)?.get(..topic_len)?;
         let mut world = WORLD.0.try_borrow_mut().ok().filter(|world| world.is_none())?;
-        // SAFETY: only this call does it, and only once: there is a world from then on.
-        let (memory, text) = unsafe { (&mut *(&raw mut MEMORY), &mut *(&raw mut BOOTSTRAP)) };
+        let (memory, text) = (&raw mut MEMORY, &raw mut BOOTSTRAP);
+        // SAFETY: only this call borrows them: for good if it succeeds, which it does once; else not beyond its end.
+        let (memory, text) = unsafe { (&mut *memory, &mut *text) };
         let text = text.get_mut(..bootstrap_len)?;
         text.copy_from_slice(bootstrap);
         let mut config = Config::new(core::str::from_utf8(text).ok()?);
@@ -216,7 +216,9 @@ pub extern "C" fn next_event() -> i32 {
 /// When [`timeout`] is due, or −1.
 #[unsafe(no_mangle)]
 pub extern "C" fn deadline() -> f64 {
-    with(-1.0, |world, _| world.producer.poll_timeout().map_or(-1.0, |deadline| deadline.at.as_micros() as f64 / 1000.0))
+    with(-1.0, |world, _| {
+        world.producer.poll_timeout().map_or(-1.0, |deadline| deadline.at.as_micros() as f64 / 1000.0)
+    })
 }
 
 /// Time passed.
