@@ -51,6 +51,7 @@ impl Instant {
 
     /// This instant plus `ms` milliseconds, saturating.
     #[must_use]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub const fn after_ms(self, ms: u32) -> Self {
         Self(self.0.saturating_add(ms as u64 * 1000))
     }

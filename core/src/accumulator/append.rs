@@ -10,7 +10,6 @@ use crate::state::arena::Position;
 use crate::state::batch::{BatchState, RECORDS_AT};
 use crate::state::list::NIL;
 use crate::state::partition::NONE;
-use crate::state::storage::RESERVED_BLOCKS;
 
 /// What a record needs, worked out once.
 #[derive(Clone, Copy)]
@@ -52,7 +51,7 @@ impl State<'_> {
 
     /// The largest record: `max.request.size`, or what the arena can hold at all.
     pub(crate) fn work_out_record_size_max(&self) -> u32 {
-        let blocks = self.arena.blocks().saturating_sub(RESERVED_BLOCKS);
+        let blocks = self.arena.blocks().saturating_sub(self.reserved_blocks());
         let arena = blocks.saturating_mul(self.arena.block_size()).saturating_sub(RECORDS_AT - HEADER_SIZE);
         self.config.max_request_size.min(arena)
     }
@@ -245,7 +244,7 @@ impl State<'_> {
     /// hold more than its share, so that a dead broker does not starve the live ones (PITFALLS 17).
     pub(super) fn may_take(&self, slot: u32, blocks: u32) -> bool {
         let free = self.arena.free();
-        if blocks.saturating_add(RESERVED_BLOCKS) > free {
+        if blocks.saturating_add(self.reserved_blocks()) > free {
             return false;
         }
         let leader = self.partitions.at(slot).leader;

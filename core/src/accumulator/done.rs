@@ -57,9 +57,19 @@ impl State<'_> {
         partition.queued = partition.queued.wrapping_sub(1);
         let topic = self.topics.at_mut(partition.topic.into());
         topic.batches = topic.batches.wrapping_sub(1);
+        self.return_reserve(slot, batch);
         if self.partitions.at(slot).queued == 0 {
             self.settle(slot); // out of the ready list: its link is the idle list's now
             self.accumulator.idle_partitions.push_back(&mut self.partitions, slot);
+        }
+    }
+
+    /// The last part of the batch that was split with the help of the reserve is gone.
+    fn return_reserve(&mut self, slot: u32, batch: u32) {
+        let id = Some(self.batches.at(batch).id);
+        let first = self.partitions.at(slot).queue.front();
+        if self.accumulator.reserve_used_by == id && (first == NIL || Some(self.batches.at(first).id) != id) {
+            self.accumulator.reserve_used_by = None;
         }
     }
 

@@ -22,7 +22,7 @@ use crate::state::State;
 use crate::state::batch::{Batch, BatchState};
 use crate::state::list::NIL;
 use crate::state::partition::{NONE, Partition};
-use crate::state::storage::{RESERVED_BATCHES, RESERVED_BLOCKS};
+use crate::state::storage::{RESERVED_BATCHES, RESERVED_BLOCKS, RESERVED_MAX, RESERVED_PART};
 
 impl State<'_> {
     /// Puts every slot on its free list. Storage may have served another producer before.
@@ -38,9 +38,19 @@ impl State<'_> {
         }
     }
 
+    /// Blocks that appending leaves to splitting and to compression in place.
+    pub(crate) fn reserved_blocks(&self) -> u32 {
+        (self.arena.blocks() / RESERVED_PART).clamp(RESERVED_BLOCKS, RESERVED_MAX)
+    }
+
+    /// Batch slots that appending leaves to splitting.
+    pub(crate) fn reserved_batches(&self) -> u32 {
+        (self.batches.len() / RESERVED_PART).clamp(RESERVED_BATCHES, RESERVED_MAX)
+    }
+
     /// Takes a batch slot; splitting may take the reserved one.
     pub(crate) fn take_batch(&mut self, for_split: bool) -> Option<u32> {
-        let kept = if for_split { 0 } else { RESERVED_BATCHES };
+        let kept = if for_split { 0 } else { self.reserved_batches() };
         if self.accumulator.free_batch_count <= kept {
             return None;
         }
@@ -89,7 +99,8 @@ impl State<'_> {
 
     /// After a `Full`, tells once that there is room again.
     pub(crate) fn announce_room(&mut self) {
-        let room = self.arena.free() > RESERVED_BLOCKS && self.accumulator.free_batch_count > RESERVED_BATCHES;
+        let room = self.arena.free() > self.reserved_blocks()
+            && self.accumulator.free_batch_count > self.reserved_batches();
         if self.accumulator.wants_room && room {
             self.accumulator.wants_room = false;
             self.accumulator.writable_due = true;

@@ -23,6 +23,11 @@ struct Parsed {
     rest_at: Position,
 }
 
+/// A refused batch is halved.
+const HALF: u32 = 2;
+/// While memory is scarce, an eighth at a time: fewer levels of splitting are open at once.
+const SMALL_BITE: u32 = 8;
+
 /// Where a batch is cut.
 struct Cut {
     records: u32,
@@ -33,13 +38,26 @@ struct Cut {
 
 impl State<'_> {
     /// Splits a closed, uncompressed batch of at least two records in two. Both are ready to be sent
-    /// again, in order, under consecutive sequence numbers. `None` if the reserve is used up.
+    /// again, in order, under consecutive sequence numbers. `None` if there is no room for that now.
+    ///
+    /// Each split keeps a block or two until its parts are delivered. While memory is scarce, only one
+    /// batch at a time may therefore use the reserve, the first in line of its partition, and it takes
+    /// small bites: what the reserve has is enough for it to be delivered bite by bite.
     pub(crate) fn split(&mut self, batch: u32) -> Option<u32> {
-        if self.arena.free() < RESERVED_BLOCKS {
+        let scarce = self.arena.free() < self.reserved_blocks().saturating_add(RESERVED_BLOCKS)
+            || self.accumulator.free_batch_count <= self.reserved_batches();
+        if scarce && !self.may_use_reserve(batch) {
             return None;
         }
-        let cut = self.find_cut(batch);
+        let cut = self.find_cut(batch, if scarce { SMALL_BITE } else { HALF });
+        if self.arena.free() < self.blocks_to_cut(batch, &cut) {
+            return None;
+        }
+        let refused = self.batches.at(batch).wire_bytes();
         let second = self.take_batch(true)?;
+        if scarce {
+            self.accumulator.reserve_used_by = Some(self.batches.at(batch).id);
+        }
         self.stats.batches_split = self.stats.batches_split.wrapping_add(1);
         self.inherit(batch, second, &cut);
         self.move_tail(batch, second, &cut);
@@ -50,18 +68,36 @@ impl State<'_> {
         let topic = self.topics.at_mut(partition.topic.into());
         topic.batches = topic.batches.wrapping_add(1);
         // Later batches of the topic need not run into the same limit.
-        topic.batch_limit = topic.batch_limit.min(self.batches.at(batch).wire_bytes());
+        topic.batch_limit = topic.batch_limit.min(refused / HALF);
         self.accumulator.by_age.insert_after(&mut self.batches, batch, second);
         self.accumulator.live = self.accumulator.live.wrapping_add(1);
         self.accumulator.outstanding = self.accumulator.outstanding.wrapping_add(1);
         Some(second)
     }
 
-    /// The record boundary nearest behind the middle; both sides get at least one record.
-    fn find_cut(&self, batch: u32) -> Cut {
+    /// First in line, and the reserve is nobody else's: what is before a batch would need it too.
+    fn may_use_reserve(&self, batch: u32) -> bool {
+        let id = self.batches.at(batch).id;
+        let first = self.partitions.at(self.batches.at(batch).partition).queue.front() == batch;
+        first && self.accumulator.reserve_used_by.is_none_or(|user| user == id)
+    }
+
+    /// Blocks that must be free to move what is behind the cut. The first block of the new chain is
+    /// needed before the old chain frees any, and so is the second if a block that is shared with the
+    /// first part has less room behind the cut than a header takes before the records.
+    fn blocks_to_cut(&self, batch: u32, cut: &Cut) -> u32 {
+        let behind = self.batches.at(batch).record_bytes.saturating_sub(cut.bytes);
+        let whole = behind.saturating_add(RECORDS_AT).div_ceil(self.arena.block_size().max(1));
+        let at_once = if cut.at.at == 0 || cut.at.at >= RECORDS_AT { 2 } else { 3 };
+        whole.min(at_once)
+    }
+
+    /// The record boundary nearest behind the batch's `part`-th part; both sides get at least one
+    /// record.
+    fn find_cut(&self, batch: u32, part: u32) -> Cut {
         let batch = self.batches.at(batch);
         let mut cut = Cut { records: 0, bytes: 0, at: batch.records_at(), max_timestamp: -1 };
-        while cut.records < batch.count.saturating_sub(1) && (cut.bytes < batch.record_bytes / 2 || cut.records == 0) {
+        while cut.records < batch.count.saturating_sub(1) && (cut.bytes < batch.record_bytes / part.max(1) || cut.records == 0) {
             let record = self.parse_record(cut.at);
             cut.at = self.arena.advance(record.rest_at, record.rest);
             cut.bytes = cut.bytes.saturating_add(record.size);

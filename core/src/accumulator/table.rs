@@ -13,7 +13,8 @@ impl State<'_> {
     }
 
     /// The slot of a partition, or [`NIL`].
-    #[inline]
+    #[cfg_attr(feature = "alloc", inline)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn find_partition(&self, topic: u16, index: i32) -> u32 {
         let mut slot = self.partitions.at(self.partition_bucket(topic, index)).bucket;
         while slot != NIL {

@@ -105,11 +105,12 @@ impl State<'_> {
         }
         self.connections.at_mut(connection.into()).peer = Peer::Broker(slot);
         self.cluster.bootstrap.connection = NONE;
-        let ready = self.connections.at(connection.into()).state == ConnectionState::Ready;
+        let adopted = self.connections.at(connection.into());
+        let (ready, api_versions) = (adopted.state == ConnectionState::Ready, adopted.api_versions);
         let broker = self.brokers.at_mut(slot.into());
         broker.connection = connection;
         if ready {
-            broker.backoff = Backoff::new();
+            broker.backoff = Backoff { api_versions, ..Backoff::new() };
         }
     }
 

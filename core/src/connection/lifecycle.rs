@@ -12,9 +12,6 @@ use crate::error::{Disconnect, ErrorCode, PeerError, Problem};
 use crate::protocol::ApiKey;
 use crate::state::State;
 
-/// ApiVersions is asked at our highest version first.
-const API_VERSIONS_MAX: i8 = 4;
-
 impl State<'_> {
     /// Takes a free slot for `peer` and starts with its name, or at once with its address.
     pub(crate) fn open(&mut self, slot: u16, peer: Peer) {
@@ -27,7 +24,9 @@ impl State<'_> {
             self.backoff_ms(initial, max, failures)
         };
         let now = self.now;
-        self.backoff_of(peer).last_attempt = now;
+        let backoff = self.backoff_of(peer);
+        backoff.last_attempt = now;
+        let api_versions = backoff.api_versions;
         match peer {
             Peer::Broker(broker) => self.brokers.at_mut(broker.into()).connection = slot,
             Peer::Bootstrap(_) => self.cluster.bootstrap.connection = slot,
@@ -35,7 +34,7 @@ impl State<'_> {
         let (literal, resolves) = (self.literal_address(peer), self.config.resolve_names);
         let connection = self.connections.at_mut(slot.into());
         connection.peer = peer;
-        connection.api_versions = API_VERSIONS_MAX;
+        connection.api_versions = api_versions;
         connection.setup_deadline = now.after_ms(setup_ms);
         connection.last_used = now;
         connection.state = ConnectionState::Connecting;
@@ -118,8 +117,8 @@ impl State<'_> {
         connection.state = ConnectionState::Ready;
         connection.last_used = now;
         let peer = connection.peer;
-        let rotation = self.backoff_of(peer).rotation;
-        *self.backoff_of(peer) = Backoff { rotation, last_attempt: now, ..Backoff::new() };
+        let &mut Backoff { rotation, api_versions, .. } = self.backoff_of(peer);
+        *self.backoff_of(peer) = Backoff { rotation, api_versions, last_attempt: now, ..Backoff::new() };
         self.cluster.bootstrap.tried = 0;
         if let Peer::Broker(broker) = peer {
             if !self.brokers.at(broker.into()).ready.is_empty() {
@@ -135,6 +134,12 @@ impl State<'_> {
 
     /// The stream ended, or never began. Everything it carried is lost or retried.
     pub(crate) fn connection_lost(&mut self, slot: u16, why: Disconnect) {
+        let connection = self.connections.at(slot.into());
+        let greeted = connection.oldest().is_some_and(|request| request.api == ApiKey::ApiVersions && request.written);
+        if greeted {
+            let (peer, asked) = (connection.peer, connection.api_versions);
+            self.backoff_of(peer).lower_api_versions(asked);
+        }
         self.end_connection(slot, ErrorCode::NETWORK_EXCEPTION, why);
         self.connections.at_mut(slot.into()).reset();
         self.after_connection_end();

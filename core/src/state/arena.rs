@@ -86,13 +86,15 @@ impl<'a> Arena<'a> {
         self.links.at_mut(block).next = next;
     }
 
-    #[inline]
+    #[cfg_attr(feature = "alloc", inline)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn block(&self, block: u32) -> &[u8] {
         let start = (block as usize).wrapping_mul(self.block_size as usize);
         self.bytes.as_slice().get(start..start.wrapping_add(self.block_size as usize)).unwrap_or(&[])
     }
 
-    #[inline]
+    #[cfg_attr(feature = "alloc", inline)]
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn block_mut(&mut self, block: u32) -> &mut [u8] {
         let start = (block as usize).wrapping_mul(self.block_size as usize);
         self.bytes.as_mut_slice().get_mut(start..start.wrapping_add(self.block_size as usize)).unwrap_or(&mut [])

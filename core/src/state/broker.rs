@@ -33,6 +33,9 @@ pub(crate) struct Broker {
 
 const _: () = assert!(size_of::<Broker>() <= 112);
 
+/// ApiVersions is asked at our highest version first.
+const API_VERSIONS_MAX: i8 = 4;
+
 /// Attempts to connect, their backoff, and which of the host's addresses comes next.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
@@ -42,6 +45,8 @@ pub(crate) struct Backoff {
     pub(crate) setup_failures: u8,
     /// Which address to try: moves on with each failure.
     pub(crate) rotation: u8,
+    /// The version of ApiVersions to ask first; lowered when the peer resets on it (PITFALLS 47).
+    pub(crate) api_versions: i8,
     /// No attempt before this.
     pub(crate) until: Instant,
     pub(crate) last_attempt: Instant,
@@ -55,10 +60,23 @@ impl Backoff {
             failures: 0,
             setup_failures: 0,
             rotation: 0,
+            api_versions: API_VERSIONS_MAX,
             until: Instant::ZERO,
             last_attempt: Instant::ZERO,
             lost: None,
         }
+    }
+}
+
+impl Backoff {
+    /// The peer reset the connection on this version of ApiVersions: 3 comes next, then 0, then our
+    /// highest again, in case the reset meant something else.
+    pub(crate) fn lower_api_versions(&mut self, asked: i8) {
+        self.api_versions = match asked {
+            4.. => 3,
+            1..=3 => 0,
+            _ => API_VERSIONS_MAX,
+        };
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Problems {
 
 impl Problems {
     /// Queues a problem unless one of its kind waits already.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn report(&mut self, problem: Problem) {
         let same = |queued: &Option<Problem>| {
             queued.is_some_and(|queued| core::mem::discriminant(&queued) == core::mem::discriminant(&problem))

@@ -142,11 +142,13 @@ impl Slab<'_> {
         self.stride
     }
 
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn get(&self, index: u32) -> &[u8] {
         let start = self.stride.saturating_mul(index as usize);
         self.bytes.as_slice().get(start..start.saturating_add(self.stride)).unwrap_or(&[])
     }
 
+    #[cfg_attr(not(feature = "alloc"), inline(never))]
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut [u8] {
         let start = self.stride.saturating_mul(index as usize);
         self.bytes.as_mut_slice().get_mut(start..start.saturating_add(self.stride)).unwrap_or(&mut [])

@@ -15,10 +15,13 @@ use crate::state::topic::Topic;
 
 /// Smallest block: a batch's first block holds headroom and header in one piece.
 pub(crate) const BLOCK_SIZE_MIN: usize = 128;
-/// Blocks that only splitting and in-place compression may take.
+/// Blocks that only splitting and in-place compression may take, at least.
 pub(crate) const RESERVED_BLOCKS: u32 = 3;
 /// Batch slots that only splitting may take.
 pub(crate) const RESERVED_BATCHES: u32 = 1;
+/// Larger storages reserve an eighth, up to this many: more batches can be split at a time.
+pub(crate) const RESERVED_PART: u32 = 8;
+pub(crate) const RESERVED_MAX: u32 = 32;
 /// Timers besides one per connection and one per broker; see [`crate::state::timer`].
 #[doc(hidden)]
 pub const SINGLE_TIMERS: usize = 4;

@@ -38,7 +38,11 @@ pub(crate) struct Timers<'a> {
 }
 
 impl<'a> Timers<'a> {
-    pub(crate) const fn new(cells: Slots<'a, TimerCell>) -> Self {
+    pub(crate) fn new(mut cells: Slots<'a, TimerCell>) -> Self {
+        // The storage may have served another producer before.
+        for cell in 0..cells.len() {
+            *cells.at_mut(cell) = TimerCell::new();
+        }
         Self { cells, len: 0 }
     }
 

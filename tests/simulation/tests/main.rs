@@ -1,6 +1,10 @@
 //! klamm's core against the simulated cluster.
 
+mod batching;
 mod chaos;
 mod connection;
+mod crowded;
 mod happy;
+mod hostile;
 mod idempotence;
+mod negotiation;

@@ -1,0 +1,59 @@
+//! Splitting while the memory is full: the halves must find room, or nothing would ever move again.
+
+use klamm_simulation::*;
+
+/// Fills the buffer again and again with records whose batches the topic refuses as too large.
+fn send_through(buffer_memory: usize, block_size: usize, batch_size: u32, limit: usize, partitions: u32, lz4: bool) {
+    let options = one_broker()
+        .limit(|limits| (limits.buffer_memory, limits.block_size) = (buffer_memory, block_size))
+        .configure(move |config| {
+            config.batch_size = batch_size;
+            config.compression = if lz4 { Compression::Lz4 } else { Compression::None };
+        });
+    let mut world = World::new(options);
+    let topic = TopicOptions { partitions, max_message_bytes: Some(limit), ..TopicOptions::default() };
+    world.cluster_mut().create_topic_with("t", topic);
+    let topic = world.topic("t");
+    assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 10_000));
+    let case = format!("{buffer_memory} in {block_size}, batches of {batch_size}, limit {limit}, {partitions} partitions");
+    let mut accepted = 0;
+    while accepted < 3_000 {
+        let value = format!("{accepted:0>100}");
+        match world.send_to(topic, accepted % partitions as i32, value) {
+            Ok(_) => accepted += 1,
+            Err(SendError::Full) => {
+                let before = world.unsettled();
+                assert!(world.run_until(|world| world.unsettled() < before, 60_000), "stuck: {case}");
+            }
+            Err(error) => panic!("{error}: {case}"),
+        }
+    }
+    assert!(world.run_until_idle(60_000), "unsettled: {case}");
+    assert_eq!((world.delivered(), world.failed()), (3_000, 0), "{case}");
+    assert!(world.stats().batches_split > 0, "{case}");
+}
+
+#[test]
+fn batches_are_split_while_the_buffer_is_full() {
+    for (buffer_memory, block_size) in [(64 << 10, 4096), (128 << 10, 4096), (512 << 10, 4096), (64 << 10, 512)] {
+        for limit in [2_000, 4_000, 9_000] {
+            for partitions in [1, 3] {
+                send_through(buffer_memory, block_size, 30_000, limit, partitions, false);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_boards_memory_is_enough_to_split_in() {
+    for partitions in [1, 3] {
+        send_through(4096, 256, 1024, 400, partitions, false);
+    }
+}
+
+#[test]
+fn compressed_batches_are_split_while_the_buffer_is_full() {
+    for limit in [700, 1_500] {
+        send_through(64 << 10, 4096, 30_000, limit, 1, true);
+    }
+}
