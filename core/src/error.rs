@@ -76,6 +76,10 @@ impl core::error::Error for ConfigError {}
 pub enum SendError {
     /// No room now. Retry after [`Event::Writable`](crate::Event::Writable).
     Full,
+    /// The batches for this partition's leader hold their share of the memory
+    /// ([`Config::broker_share_percent`](crate::Config::broker_share_percent)); there is room for other
+    /// brokers' partitions. Retry after [`Event::Writable`](crate::Event::Writable).
+    BrokerShare,
     /// The record can never fit: it exceeds `max.request.size` or the arena. Do not retry.
     TooLarge {
         /// Upper bound of a record's size with key, value and headers, in bytes.
@@ -114,7 +118,7 @@ impl SendError {
     /// Whether the same record may be accepted later.
     #[must_use]
     pub const fn is_retriable(self) -> bool {
-        matches!(self, Self::Full | Self::PartitionsUnknown)
+        matches!(self, Self::Full | Self::BrokerShare | Self::PartitionsUnknown)
     }
 }
 
@@ -122,6 +126,7 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Full => f.write_str("the buffer is full"),
+            Self::BrokerShare => f.write_str("the partition's broker holds its share of the buffer"),
             Self::TooLarge { max } => write!(f, "the record is larger than {max} bytes"),
             Self::PartitionsUnknown => f.write_str("the topic's partitions are not known yet"),
             Self::NoSuchPartition { partitions } => write!(f, "no such partition: the topic has {partitions}"),

@@ -123,7 +123,8 @@ pub enum Event {
     /// The outcome of one batch, or of a part of it after a split. Each accepted record is covered
     /// by exactly one such event.
     Batch(BatchOutcome),
-    /// After a [`SendError::Full`](crate::SendError::Full): there is room again.
+    /// After a [`SendError::Full`](crate::SendError::Full) or
+    /// [`SendError::BrokerShare`](crate::SendError::BrokerShare): there is room again.
     Writable,
     /// Every record accepted before the last [`flush`](crate::Producer::flush) has its outcome.
     Flushed,

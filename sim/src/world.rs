@@ -52,7 +52,7 @@ mod trace;
 mod verify;
 
 pub use ledger::{Content, Entry, Outcome};
-pub use network::{Cut, Direction, Network, Pieces};
+pub use network::{Cut, Direction, Flip, Network, Pieces};
 pub use options::{Checks, WorldOptions};
 pub use random::Random;
 
@@ -355,6 +355,11 @@ impl World {
     #[must_use]
     pub fn saw(&self, event: Event) -> bool {
         self.events.iter().any(|(_, told)| *told == event)
+    }
+
+    /// Forgets the events so far.
+    pub fn clear_events(&mut self) {
+        self.events.clear();
     }
 
     /// What the producer had to say of its peers' manners.

@@ -101,7 +101,7 @@ impl<'p> Waiting<'p> {
         };
         match shared.refusal(refused, topic) {
             SendError::Full => {
-                let limited = shared.memory_is_free();
+                let limited = refused == klamm_core::SendError::BrokerShare;
                 self.wait_for_space(shared, waker, limited)
             }
             SendError::PartitionsUnknown => self.wait_for_topic(shared, topic, waker),

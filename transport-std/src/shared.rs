@@ -356,12 +356,6 @@ impl Shared {
         self.wake_if_asleep();
     }
 
-    /// Whether free memory is plenty, so that only a broker's share can be exhausted.
-    pub(crate) fn memory_is_free(&self) -> bool {
-        // A quarter: what the shares of other brokers leave free at least.
-        self.core.buffer_available_bytes() >= self.core.buffer_total_bytes() / 4
-    }
-
     /// What a caller hears who waited for space in vain.
     pub(crate) fn space_cause(&self, inner: &Inner) -> String {
         let mut text = format!(
@@ -395,7 +389,7 @@ impl Shared {
             return SendError::Broken;
         }
         match error {
-            Core::Full => SendError::Full,
+            Core::Full | Core::BrokerShare => SendError::Full,
             Core::PartitionsUnknown => {
                 let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
                 if error == ErrorCode::NONE || error.is_retriable() {

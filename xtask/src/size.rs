@@ -67,9 +67,13 @@ fn measure_slots() -> Result<Vec<Measured>> {
 
 /// The firmware's variables: the producer and its storage.
 fn statics(target: &str, image: &Image) -> Vec<Measured> {
-    let named = image.symbols.iter().filter_map(|symbol| Some((symbol.name.strip_prefix(EXAMPLE)?, symbol.size)));
-    let variables = named.filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase()));
+    let variables = image.symbols.iter().filter_map(|symbol| Some((variable(&symbol.name)?, symbol.size)));
     variables.map(|(name, value)| Measured { name: format!("{target}/{}", name.to_lowercase()), value }).collect()
+}
+
+/// The name of one of the example's variables.
+fn variable(symbol: &str) -> Option<&str> {
+    symbol.strip_prefix(EXAMPLE).filter(|name| name.chars().all(|c| c.is_ascii_uppercase()))
 }
 
 fn measure_flash(target: &str, image: &Image) -> Vec<Measured> {
@@ -82,10 +86,13 @@ fn measure_flash(target: &str, image: &Image) -> Vec<Measured> {
 }
 
 /// Inlined code counts where it went, even into the example, which has next to none of its own; constants without a name
-/// count in the total only.
+/// and initial values of variables count in the total only.
 fn by_room(image: &Image) -> BTreeMap<&str, u64> {
     let mut rooms = BTreeMap::new();
     for symbol in image.symbols.iter().filter(|symbol| symbol.in_flash && symbol.size > 0) {
+        if variable(&symbol.name).is_some() {
+            continue;
+        }
         let is_example = symbol.name == "_start" || symbol.name.starts_with(EXAMPLE);
         if let Some(room) = is_example.then_some("(example)").or_else(|| room(&symbol.name)) {
             *rooms.entry(room).or_default() += symbol.size;

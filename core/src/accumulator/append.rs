@@ -132,13 +132,11 @@ impl State<'_> {
     /// Opens a batch with room for the first record.
     fn open_batch(&mut self, slot: u32, sized: Sized) -> Result<u32, SendError> {
         let blocks = (sized.bound.saturating_add(RECORDS_AT - HEADER_SIZE)).div_ceil(self.arena.block_size().max(1));
-        if !self.may_take(slot, blocks) {
-            return Err(self.refuse_full());
-        }
-        let Some(batch) = self.take_batch(false) else { return Err(self.refuse_full()) };
+        self.may_take(slot, blocks).map_err(|full| self.refuse_room(full))?;
+        let Some(batch) = self.take_batch(false) else { return Err(self.refuse_room(SendError::Full)) };
         let Some(first) = self.arena.take() else {
             self.free_batch(batch);
-            return Err(self.refuse_full());
+            return Err(self.refuse_room(SendError::Full));
         };
         let id = self.accumulator.next_batch_id;
         self.accumulator.next_batch_id = id.wrapping_add(1);
@@ -169,13 +167,15 @@ impl State<'_> {
         partition.queued = partition.queued.wrapping_add(1);
         let topic = self.topics.at_mut(partition.topic.into());
         topic.batches = topic.batches.wrapping_add(1);
+        // The earliest deadline may have moved forward: the first delivery timeout, or the first linger.
+        self.wake |= self.accumulator.by_age.is_empty();
         self.accumulator.by_age.push_back(&mut self.batches, batch);
         self.accumulator.live = self.accumulator.live.wrapping_add(1);
         self.accumulator.outstanding = self.accumulator.outstanding.wrapping_add(1);
         self.batches.at_mut(batch).lingered = lingered;
         if !lingered && self.accumulator.lingering == NIL {
             self.accumulator.lingering = batch;
-            self.wake = true; // the earliest deadline may have moved forward
+            self.wake = true;
         }
     }
 
@@ -225,9 +225,7 @@ impl State<'_> {
         let block_size = self.arena.block_size().max(1);
         let more = end.div_ceil(block_size).saturating_sub(1);
         let partition = self.batches.at(batch).partition;
-        if !self.may_take(partition, more) {
-            return Err(self.refuse_full());
-        }
+        self.may_take(partition, more).map_err(|full| self.refuse_room(full))?;
         let mut last = self.batches.at(batch).tail.block;
         for _ in 0..more {
             let Some(block) = self.arena.take() else { break };
@@ -242,28 +240,29 @@ impl State<'_> {
 
     /// Whether `blocks` more may be taken for a partition: the reserve stays, and one broker may not
     /// hold more than its share, so that a dead broker does not starve the live ones (PITFALLS 17).
-    pub(super) fn may_take(&self, slot: u32, blocks: u32) -> bool {
+    pub(super) fn may_take(&self, slot: u32, blocks: u32) -> Result<(), SendError> {
         let free = self.arena.free();
         if blocks.saturating_add(self.reserved_blocks()) > free {
-            return false;
+            return Err(SendError::Full);
         }
         let leader = self.partitions.at(slot).leader;
-        if self.config.broker_share_percent >= 100 || self.cluster.brokers < 2 || leader == NONE {
-            return true;
+        let share = u64::from(self.config.broker_share_percent);
+        // A partition that holds nothing may always begin.
+        if share >= 100 || self.cluster.brokers < 2 || leader == NONE || self.partitions.at(slot).blocks == 0 {
+            return Ok(());
         }
         let held = u64::from(self.brokers.at(leader.into()).blocks).saturating_add(blocks.into());
-        let total = held.saturating_add(free.into());
-        // A broker that holds nothing may always begin.
-        self.partitions.at(slot).blocks == 0 || held * 100 <= total * u64::from(self.config.broker_share_percent)
+        let within = held * 100 <= held.saturating_add(free.into()) * share;
+        if within { Ok(()) } else { Err(SendError::BrokerShare) }
     }
 
     /// No room: whatever lingers leaves now (PITFALLS 21), and the caller is told when there is some.
     #[cold]
-    fn refuse_full(&mut self) -> SendError {
+    fn refuse_room(&mut self, error: SendError) -> SendError {
         self.accumulator.wants_room = true;
         self.stats.buffer_full = self.stats.buffer_full.wrapping_add(1);
         self.end_all_lingers();
-        SendError::Full
+        error
     }
 
     /// Takes back a batch that did not get its first record.

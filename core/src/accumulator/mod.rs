@@ -99,8 +99,8 @@ impl State<'_> {
 
     /// After a `Full`, tells once that there is room again.
     pub(crate) fn announce_room(&mut self) {
-        let room = self.arena.free() > self.reserved_blocks()
-            && self.accumulator.free_batch_count > self.reserved_batches();
+        let room =
+            self.arena.free() > self.reserved_blocks() && self.accumulator.free_batch_count > self.reserved_batches();
         if self.accumulator.wants_room && room {
             self.accumulator.wants_room = false;
             self.accumulator.writable_due = true;

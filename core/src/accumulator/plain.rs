@@ -123,7 +123,7 @@ impl State<'_> {
         let (tail, partition) = (batch.tail, batch.partition);
         let end = tail.at.saturating_add(plain.size);
         let more = end.div_ceil(self.arena.block_size().max(1)).saturating_sub(1);
-        if more == 0 || !self.may_take(partition, more) {
+        if more == 0 || self.may_take(partition, more).is_err() {
             return None;
         }
         self.extend_chain(index, end).ok()?;

@@ -97,7 +97,9 @@ impl State<'_> {
     fn find_cut(&self, batch: u32, part: u32) -> Cut {
         let batch = self.batches.at(batch);
         let mut cut = Cut { records: 0, bytes: 0, at: batch.records_at(), max_timestamp: -1 };
-        while cut.records < batch.count.saturating_sub(1) && (cut.bytes < batch.record_bytes / part.max(1) || cut.records == 0) {
+        while cut.records < batch.count.saturating_sub(1)
+            && (cut.bytes < batch.record_bytes / part.max(1) || cut.records == 0)
+        {
             let record = self.parse_record(cut.at);
             cut.at = self.arena.advance(record.rest_at, record.rest);
             cut.bytes = cut.bytes.saturating_add(record.size);

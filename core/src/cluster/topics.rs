@@ -46,7 +46,7 @@ impl State<'_> {
         if found != NONE {
             return Ok(TopicId { slot: found, generation: self.topics.at(found.into()).generation });
         }
-        let free = self.topics.iter().find(|(_, topic)| !topic.in_use && !topic.asked).map(|(slot, _)| slot);
+        let free = self.topics.iter().find(|(_, topic)| !topic.in_use).map(|(slot, _)| slot);
         let slot = free.ok_or(SendError::TooManyTopics { max: self.topics.len() })?;
         self.write_topic_name(slot, name);
         let bucket = self.topic_bucket(hash);
@@ -100,9 +100,10 @@ impl State<'_> {
         self.topic_names.get(slot.into()).get(start..start.saturating_add(size)).unwrap_or(&[])
     }
 
-    /// Forgets a topic without records.
+    /// Forgets a topic without records. A metadata request under way may still be writing its name.
     pub(crate) fn remove_topic(&mut self, slot: u16) -> bool {
-        if self.topics.at(slot.into()).batches > 0 {
+        let topic = self.topics.at(slot.into());
+        if topic.batches > 0 || topic.asked {
             return false;
         }
         let mut partition = self.accumulator.idle_partitions.front();
@@ -132,11 +133,8 @@ impl State<'_> {
         if topic.changed {
             self.cluster.topics_changed = self.cluster.topics_changed.wrapping_sub(1);
         }
-        // A metadata request under way may still be writing the name: `asked` keeps the slot.
-        let (asked, name_len) = (topic.asked, topic.name_len);
         topic.generation = topic.generation.wrapping_add(1);
         topic.reset();
-        (topic.asked, topic.name_len) = (asked, name_len);
         true
     }
 

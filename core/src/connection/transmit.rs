@@ -292,6 +292,7 @@ impl State<'_> {
                 self.written_unacknowledged(batch);
             }
             self.end_if_drained();
+            self.close_if_done(slot); // no answer will come that could do it
         }
         self.set_connection_timer(slot);
     }

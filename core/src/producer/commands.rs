@@ -24,7 +24,8 @@ impl Producer<'_> {
         self.state.add_topic(name)
     }
 
-    /// Forgets a topic and frees its slots. `false` while records of it have no told outcome.
+    /// Forgets a topic and frees its slots. `false` while records of it have no outcome, or a metadata
+    /// request that names it is under way.
     pub fn forget_topic(&mut self, topic: TopicId) -> bool {
         self.state.topic_slot(topic).is_some_and(|slot| self.state.remove_topic(slot))
     }

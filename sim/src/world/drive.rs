@@ -510,6 +510,12 @@ impl World {
                 bytes.truncate((cut - link.down.arrived) as usize);
                 link.down.cut = None;
             }
+            for flip in self.network.flips.iter().filter(|flip| flip.connection == number) {
+                let place = flip.at.checked_sub(link.down.arrived).and_then(|at| bytes.get_mut(at as usize));
+                if let Some(byte) = place {
+                    *byte ^= flip.mask;
+                }
+            }
             link.down.arrived += bytes.len() as u64;
             if cut.is_some() {
                 link.down.segments.clear();

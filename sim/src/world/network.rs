@@ -47,6 +47,17 @@ pub struct Cut {
     pub after: u64,
 }
 
+/// Changes one byte on its way to the producer: a peer gone mad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flip {
+    /// Which connection, counted from 1 over all that were opened.
+    pub connection: u64,
+    /// Which byte of all that arrive on it, from 0.
+    pub at: u64,
+    /// The bits that change.
+    pub mask: u8,
+}
+
 /// The network's behaviour. Every field may be changed at any time.
 ///
 /// The default is a good one: half a millisecond each way, nothing lost, whole pieces.
@@ -87,6 +98,8 @@ pub struct Network {
     pub hosts: BTreeMap<IpAddr, String>,
     /// Connections that break at an exact byte.
     pub cuts: Vec<Cut>,
+    /// Bytes that change on their way.
+    pub flips: Vec<Flip>,
     /// Brokers whose cable is pulled: see [`block`](Self::block).
     pub blocked: BTreeSet<i32>,
     /// Brokers to which connections are refused.
@@ -113,6 +126,7 @@ impl Default for Network {
             names: BTreeMap::new(),
             hosts: BTreeMap::new(),
             cuts: Vec::new(),
+            flips: Vec::new(),
             blocked: BTreeSet::new(),
             refused: BTreeSet::new(),
         }
@@ -149,6 +163,7 @@ impl Network {
         self.reset_permille = 0;
         self.stall_permille = 0;
         self.cuts.clear();
+        self.flips.clear();
         self.blocked.clear();
         self.refused.clear();
     }

@@ -1,7 +1,7 @@
 //! What the suites share: small worlds and looks at what brokers saw.
 
 pub use klamm_core::*;
-pub use klamm_sim::world::{Checks, Cut, Direction, Network, Outcome, Pieces, Random, World, WorldOptions};
+pub use klamm_sim::world::{Checks, Cut, Direction, Flip, Network, Outcome, Pieces, Random, World, WorldOptions};
 pub use klamm_sim::{Action as Do, Api, Cluster, ClusterOptions, Fault, SeenBatch, SeenRequest, TopicOptions, VersionSet, error};
 
 /// A world with a topic `t` of this many partitions, and the topic.
@@ -28,8 +28,10 @@ pub fn warm(options: WorldOptions, partitions: u32) -> (World, TopicId) {
     for partition in 0..partitions {
         world.send_to(topic, partition as i32, format!("warm {partition}")).expect("there is room");
     }
+    world.flush();
     assert!(world.run_until_idle(60_000), "warm");
     world.cluster_mut().clear_requests();
+    world.clear_events();
     (world, topic)
 }
 

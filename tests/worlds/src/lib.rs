@@ -77,7 +77,7 @@ impl Application {
             let (key, value) = (key(self.sent), value(self.sent));
             match producer.send(now, self.topic, &Record::keyed(key.as_bytes(), value.as_bytes())) {
                 Ok(_) => self.sent += 1,
-                Err(SendError::Full | SendError::PartitionsUnknown) => break,
+                Err(SendError::Full | SendError::BrokerShare | SendError::PartitionsUnknown) => break,
                 Err(error) => panic!("record {}: {error}", self.sent),
             }
         }
