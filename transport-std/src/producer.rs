@@ -14,7 +14,7 @@ use crate::delivery::Delivery;
 use crate::error::{CloseError, ConfigError, SendError};
 use crate::record::Record;
 use crate::sending::{self, Parker, SendFuture};
-use crate::shared::{Inner, Life, Shared};
+use crate::shared::{Inner, Life, Patience, Shared};
 
 /// How much later than the core a closer loses patience.
 const GRACE: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl Producer {
     /// wait; else as there.
     #[inline]
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        match self.inner().fast(record) {
+        match self.inner().fast(record, Patience::None) {
             Ok(delivery) => Ok(delivery),
             Err(refused) => self.refuse(record, refused),
         }
@@ -124,7 +124,7 @@ impl Producer {
     /// variants are final, and told at once.
     #[inline]
     pub fn send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        match self.inner().fast(record) {
+        match self.inner().fast(record, Patience::Waits) {
             Ok(delivery) => Ok(delivery),
             Err(refused) => self.send_slow(record, refused),
         }
@@ -136,7 +136,7 @@ impl Producer {
             return self.refuse(record, refused);
         }
         let inner = self.inner();
-        sending::block(inner, record.topic(), |shared| shared.accept(inner, record))
+        sending::block(inner, record.topic(), |shared| shared.accept(inner, record, Patience::Waits))
     }
 
     /// As [`send`](Self::send), without blocking the thread: a future for any executor.

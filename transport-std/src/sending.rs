@@ -13,7 +13,7 @@ use klamm_core::Instant;
 use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::record::Record;
-use crate::shared::{Inner, Life, Shared};
+use crate::shared::{Inner, Life, Patience, Shared};
 use crate::waiters::Turn;
 
 /// The future of [`Producer::send_async`](crate::Producer::send_async). Dropping it gives up the
@@ -36,7 +36,8 @@ impl Future for SendFuture<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { inner, record, wait } = &mut *self;
-        inner.with(|shared| wait.step(shared, record.topic(), context.waker(), |shared| shared.accept(inner, record)))
+        let attempt = |shared: &mut Shared| shared.accept(inner, record, Patience::Waits);
+        inner.with(|shared| wait.step(shared, record.topic(), context.waker(), attempt))
     }
 }
 

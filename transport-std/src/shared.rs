@@ -130,12 +130,12 @@ impl Inner {
 
     /// Accepts a record if nobody waits for space before it. The path of nearly every record.
     #[inline]
-    pub(crate) fn fast(&self, record: &Record<'_>) -> Result<Delivery, klamm_core::SendError> {
+    pub(crate) fn fast(&self, record: &Record<'_>, patience: Patience) -> Result<Delivery, klamm_core::SendError> {
         let mut shared = self.lock();
         if shared.waiters.queued() && shared.life == Life::Open {
             return Err(klamm_core::SendError::Full);
         }
-        let result = shared.accept(self, record);
+        let result = shared.accept(self, record, patience);
         self.unlock(shared);
         result
     }
@@ -230,7 +230,12 @@ impl Inner {
 impl Shared {
     /// Accepts a record, at the coarse time.
     #[inline]
-    pub(crate) fn accept(&mut self, inner: &Inner, record: &Record<'_>) -> Result<Delivery, klamm_core::SendError> {
+    pub(crate) fn accept(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        patience: Patience,
+    ) -> Result<Delivery, klamm_core::SendError> {
         if self.life != Life::Open {
             return Err(klamm_core::SendError::Closed);
         }
@@ -238,7 +243,14 @@ impl Shared {
             self.tick(inner);
         }
         let at = self.topic(inner, record.topic())?;
-        let topic = &self.topics.entries[at];
+        let topic = &mut self.topics.entries[at];
+        if patience == Patience::Waits && !topic.known {
+            // The core would take keyless records; but who can wait learns at once what is wrong.
+            topic.known = self.core.partition_count(topic.id).is_some();
+            if !topic.known {
+                return Err(klamm_core::SendError::PartitionsUnknown);
+            }
+        }
         // By reference: moving the answer about costs more than reading it.
         let answer = self.core.send(self.now, topic.id, &record.as_core());
         let accepted = match &answer {
@@ -424,10 +436,21 @@ pub(crate) struct Topics {
     last: usize,
 }
 
+/// Whether a caller waits for what is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// `try_send`: takes what can be had now.
+    None,
+    /// `send`, `send_async`: for space, and for the topic's metadata as Java's `send` does.
+    Waits,
+}
+
 /// A topic in use.
 pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) id: TopicId,
+    /// Its partition count has been seen.
+    known: bool,
 }
 
 impl Topics {
@@ -450,7 +473,7 @@ impl Topics {
         let name: Arc<str> = name.into();
         let at = self.entries.len();
         self.index.insert(Arc::clone(&name), at);
-        self.entries.push(Topic { name, id });
+        self.entries.push(Topic { name, id, known: false });
         at
     }
 

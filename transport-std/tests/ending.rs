@@ -31,7 +31,7 @@ fn close_delivers_what_is_outstanding() {
 #[test]
 fn close_gives_up_in_time_and_counts() {
     let producer = builder(&closed_port().to_string()).build().unwrap();
-    let deliveries: Vec<_> = (0..7).map(|_| producer.send(&Record::to("t").value("v")).unwrap()).collect();
+    let deliveries: Vec<_> = (0..7).map(|_| producer.try_send(&Record::to("t").value("v")).unwrap()).collect();
     let started = Instant::now();
     let error = producer.close(Duration::from_millis(200)).unwrap_err();
     assert!(started.elapsed() >= Duration::from_millis(190) && started.elapsed() < Duration::from_secs(2));

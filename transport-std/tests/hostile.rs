@@ -104,7 +104,7 @@ fn a_broker_that_does_not_read_holds_up_nobody() {
         .linger_ms(0)
         .build()
         .unwrap();
-    let delivery = producer.send(&Record::to("t").value("v")).unwrap();
+    let delivery = producer.try_send(&Record::to("t").value("v")).unwrap();
     let error = delivery.wait_timeout(PATIENCE).expect("an outcome in bounded time").unwrap_err();
     assert!(error.to_string().contains("delivery.timeout.ms"), "{error}");
     assert!(producer.flush_timeout(Duration::from_secs(1)));

@@ -77,7 +77,7 @@ fn idle_producers_are_idle(cluster: &TcpCluster) {
     idle("a full buffer and no answer");
     connected.close_now();
     let refused = common::builder(&common::closed_port().to_string()).build().unwrap();
-    drop(refused.send(&Record::to("t").value("v")).unwrap());
+    drop(refused.try_send(&Record::to("t").value("v")).unwrap());
     idle("nobody to connect to");
     refused.close_now();
 }

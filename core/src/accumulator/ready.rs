@@ -39,9 +39,7 @@ impl State<'_> {
         let (was, leader) = (self.partitions.at(slot).ready, self.partitions.at(slot).leader);
         let ready = self.next_to_send(slot) != NIL;
         if ready == was {
-            return if ready {
-                self.kick_broker(leader)
-            };
+            return if ready { self.kick_broker(leader) } else { self.note_stall(slot) };
         }
         if leader != NONE {
             let broker = self.brokers.at_mut(leader.into());
@@ -55,6 +53,16 @@ impl State<'_> {
         self.partitions.at_mut(slot).ready = ready;
         if ready {
             self.kick_broker(leader);
+        }
+    }
+
+    /// More waits behind a full window of batches in flight: the leader has data that it does not take
+    /// (KIP-794's availability).
+    fn note_stall(&mut self, slot: u32) {
+        let partition = self.partitions.at(slot);
+        if partition.leader != NONE && partition.in_flight > 0 && partition.queued > partition.in_flight {
+            let broker = self.brokers.at_mut(partition.leader.into());
+            broker.stalled_since = broker.stalled_since.min(self.now);
         }
     }
 

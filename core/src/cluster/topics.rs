@@ -175,19 +175,20 @@ impl State<'_> {
         }
     }
 
-    /// A declared count proved wrong: what relied on it goes to the wrong partitions, so it fails
-    /// (DESIGN §6.6). Nothing of it can have been sent, since leaders were not known.
+    /// A declared count proved wrong: what relied on it goes to the wrong partitions, or to one that does
+    /// not exist, so it fails (DESIGN §6.6). Nothing of it can have been sent, since leaders were not known.
     fn fail_declared(&mut self, slot: u16) {
-        let generation = self.topics.at(slot.into()).generation;
+        let (generation, count) = (self.topics.at(slot.into()).generation, self.topics.at(slot.into()).partitions);
         self.problems.report(Problem::DeclaredPartitions(TopicId { slot, generation }));
         for partition in 0..self.partitions.len() {
             if self.partitions.at(partition).topic != slot || !self.partitions.at(partition).in_use {
                 continue;
             }
+            let missing = self.partitions.at(partition).index >= count;
             let mut batch = self.partitions.at(partition).queue.front();
             while batch != NIL {
                 let next = List::<InQueue>::after(&self.batches, batch);
-                if self.batches.at(batch).declared && self.batches.at(batch).attempts == 0 {
+                if (self.batches.at(batch).declared || missing) && self.batches.at(batch).attempts == 0 {
                     self.fail(batch, DeliveryError::NoSuchPartition, Fate::NotWritten);
                 }
                 batch = next;

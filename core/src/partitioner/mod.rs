@@ -25,7 +25,7 @@ pub(crate) struct Choice {
     pub(crate) slot: u32,
     /// Chosen by turn: the record's bytes count towards the next turn (KIP-794).
     pub(crate) sticky: bool,
-    /// Chosen by hash, so that it depends on the partition count.
+    /// Chosen by hash or by the caller's function, so that it depends on the partition count.
     pub(crate) hashed: bool,
 }
 
@@ -42,7 +42,7 @@ impl State<'_> {
                 let Record { key, value, .. } = *record;
                 let request = PartitionRequest { topic: self.topic_name(topic), key, value, partitions, random };
                 let index = choose(&request);
-                self.named_partition(topic, index)
+                self.named_partition(topic, index).map(|choice| Choice { hashed: true, ..choice })
             }
             Partitioner::RoundRobin => self.round_robin_partition(topic),
             Partitioner::Default => match record.key {
@@ -102,10 +102,10 @@ impl State<'_> {
     /// The next partition with a leader, in turn; any partition if none has one.
     fn round_robin_partition(&mut self, topic: u16) -> Result<Choice, SendError> {
         let choice = |slot| Choice { slot, sticky: false, hashed: false };
-        let Ok(partitions) = self.known_partitions(topic) else {
-            return self.unassigned_partition(topic).map(choice).ok_or(SendError::Full);
-        };
-        let partitions = partitions.max(1);
+        if !self.partitions_settled(topic) {
+            return self.waiting_partition(topic).map(choice);
+        }
+        let partitions = self.known_partitions(topic)?.max(1);
         for _ in 0..partitions.min(sticky::WINDOW) {
             let turn = self.topics.at(topic.into()).round_robin;
             self.topics.at_mut(topic.into()).round_robin = turn.wrapping_add(1);
@@ -115,6 +115,19 @@ impl State<'_> {
             }
         }
         let turn = self.topics.at(topic.into()).round_robin;
+        self.topics.at_mut(topic.into()).round_robin = turn.wrapping_add(1);
         self.bound(topic, (turn % partitions) as i32).map(choice)
+    }
+
+    /// The partition count came from the cluster. What may go anywhere does not rely on a declared one.
+    fn partitions_settled(&self, topic: u16) -> bool {
+        let topic = self.topics.at(topic.into());
+        topic.partitions >= 0 && !topic.declared
+    }
+
+    /// Where a record waits that may go to any partition, until it is known which ones there are.
+    fn waiting_partition(&mut self, topic: u16) -> Result<u32, SendError> {
+        self.accumulator.wants_room |= self.accumulator.free_partitions.is_empty();
+        self.unassigned_partition(topic).ok_or(SendError::Full)
     }
 }

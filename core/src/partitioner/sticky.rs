@@ -27,9 +27,8 @@ impl State<'_> {
     pub(super) fn sticky_partition(&mut self, topic: u16) -> Result<u32, SendError> {
         let known = self.topics.at(topic.into());
         let (sticky, bytes) = (known.sticky, known.sticky_bytes);
-        if known.partitions < 0 {
-            self.accumulator.wants_room |= self.accumulator.free_partitions.is_empty();
-            return self.unassigned_partition(topic).ok_or(SendError::Full);
+        if known.partitions < 0 || known.declared {
+            return self.waiting_partition(topic);
         }
         if sticky == NIL || (bytes >= self.topic_batch_size(topic) && !self.has_open_batch(sticky)) {
             return self.switch_partition(topic);
