@@ -57,7 +57,9 @@ pub use options::{Checks, WorldOptions};
 pub use random::Random;
 
 use crate::cluster::Cluster;
-use klamm_core::{Acks, Config, Event, Instant, OnGap, PeerError, Producer, Record, SendError, Stats, Storage, TopicId};
+use klamm_core::{
+    Acks, Config, Event, Instant, OnGap, PeerError, Producer, Record, SendError, Stats, Storage, TopicId,
+};
 use ledger::Ledger;
 use link::Link;
 use std::fmt;
@@ -196,7 +198,10 @@ impl World {
         if !self.stirred {
             let deadline = self.producer.poll_timeout().map(|deadline| deadline.at.as_micros());
             if deadline.unwrap_or(u64::MAX) < self.deadline_us.unwrap_or(u64::MAX) {
-                self.fail(format_args!("wake: false, but the deadline moved from {:?} to {deadline:?}", self.deadline_us));
+                self.fail(format_args!(
+                    "wake: false, but the deadline moved from {:?} to {deadline:?}",
+                    self.deadline_us
+                ));
             }
         }
         let booked = self.ledger.accept(self.now_us, topic, record, accepted);

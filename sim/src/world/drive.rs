@@ -76,7 +76,10 @@ impl World {
                 let moving = link.up.next().into_iter().chain(link.down.next()).chain(answer).min();
                 let moving = moving.filter(|_| !blocked);
                 let full = (link.writable && link.is_open()).then_some(link.full_until.max(self.now_us));
-                let ends = link.ends.filter(|_| !blocked && link.conn.is_some() && link.down.segments.is_empty()).map(|(at, _)| at);
+                let ends = link
+                    .ends
+                    .filter(|_| !blocked && link.conn.is_some() && link.down.segments.is_empty())
+                    .map(|(at, _)| at);
                 moving.into_iter().chain(full).chain(ends).min()
             }
         }
@@ -101,7 +104,10 @@ impl World {
                 self.fail(format_args!("{ROUNDS} rounds without time passing"));
             }
         }
-        if self.unsettled() == 0 && self.verified_at != self.ledger.entries().len() && self.ledger.entries().len() < 5000 {
+        if self.unsettled() == 0
+            && self.verified_at != self.ledger.entries().len()
+            && self.ledger.entries().len() < 5000
+        {
             self.verified_at = self.ledger.entries().len();
             self.verify();
         }
@@ -120,7 +126,10 @@ impl World {
             let again = self.deadline_us.is_some_and(|at| at <= self.now_us);
             if again && (outputs == 0 || turns > TURNS) {
                 let timer = self.producer.poll_timeout();
-                self.fail(format_args!("a busy loop: {timer:?} after the deadline {deadline} was served, now {}", self.now_us));
+                self.fail(format_args!(
+                    "a busy loop: {timer:?} after the deadline {deadline} was served, now {}",
+                    self.now_us
+                ));
             }
         }
         turns > 0
@@ -205,9 +214,7 @@ impl World {
 
     fn connect(&mut self, conn: ConnId, place: &Place) {
         let (host, port) = match place {
-            Place::Address(ip, port) => {
-                (self.network.hosts.get(ip).cloned().unwrap_or_else(|| ip.to_string()), *port)
-            }
+            Place::Address(ip, port) => (self.network.hosts.get(ip).cloned().unwrap_or_else(|| ip.to_string()), *port),
             Place::Name(host, port) => (host.clone(), *port),
         };
         let broker = broker_at(&self.cluster, &host, port);
@@ -563,4 +570,3 @@ fn next_deed(producer: &mut Producer<'static>) -> Option<Deed> {
 fn broker_at(cluster: &Cluster, host: &str, port: u16) -> Option<i32> {
     cluster.brokers().find(|broker| cluster.address(*broker) == (host.to_owned(), port))
 }
-

@@ -60,9 +60,10 @@ fn nothing_else_was_written(topic: &str, entries: &[&Entry], cluster: &Cluster) 
         for record in cluster.log(topic, partition) {
             if !possible.contains(&Content::from(&record)) {
                 let refused = entries.iter().find(|entry| entry.content == Content::from(&record));
-                let why = refused.map_or("nobody sent it".to_owned(), |entry| {
-                    format!("{:?} had the outcome {:?}", entry.accepted.id, entry.outcome)
-                });
+                let why = refused.map_or_else(
+                    || "nobody sent it".to_owned(),
+                    |entry| format!("{:?} had the outcome {:?}", entry.accepted.id, entry.outcome),
+                );
                 return Err(format!("{topic}-{partition} holds a record that cannot be there: {why}: {record:?}"));
             }
         }
