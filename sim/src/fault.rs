@@ -68,6 +68,8 @@ pub enum Action {
         /// Its host and port; without, the node endpoints stay empty.
         endpoint: Option<(String, u16)>,
     },
+    /// InitProducerId: this epoch instead of 0.
+    ProducerEpoch(i16),
     /// Produce with acks=0 is answered, as some servers do against the protocol.
     AnswerAcksZero,
     /// Metadata: the partition (or every one of the topic) has no leader: error 5, leader -1.

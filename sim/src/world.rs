@@ -29,7 +29,7 @@
 //! * bytes that the producer lent to the network do not change until they are taken;
 //! * a command that said `wake: false` gave no earlier deadline.
 //!
-//! Whenever every record has its outcome, and in [`World::verify`]:
+//! From time to time when every record has its outcome, and in [`World::verify`]:
 //!
 //! * delivered records lie in the log at the partition and offset told, unchanged;
 //! * records said to be `NotWritten` are in no log, and logs hold nothing that was not accepted;

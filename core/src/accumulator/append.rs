@@ -92,7 +92,7 @@ impl State<'_> {
 
     /// PRODUCER a.4: the new record counts uncompressed, the others by the expected ratio. Raw bytes
     /// never exceed `max.request.size`, so a wrong estimate costs no memory.
-    fn has_room(&self, batch: u32, sized: Sized) -> bool {
+    pub(crate) fn has_room(&self, batch: u32, sized: Sized) -> bool {
         let batch = self.batches.at(batch);
         let place = Place {
             timestamp_delta: sized.timestamp.wrapping_sub(batch.base_timestamp),

@@ -4,11 +4,11 @@ use crate::error::{ErrorCode, Problem};
 use crate::protocol::NO_UUID;
 use crate::protocol::decode::Sink;
 use crate::protocol::metadata::field;
-use crate::state::State;
 use crate::state::cluster::MetadataResponse;
 use crate::state::list::NIL;
 use crate::state::partition::NONE;
 use crate::state::topic::{FNV_START, fnv1a};
+use crate::state::{Problems, State};
 
 /// The first version whose leader epochs can be relied on (KAFKA-9840: brokers before 2.4 may report
 /// stale ones).
@@ -46,6 +46,11 @@ impl State<'_> {
         let made_room = self.remove_unseen_brokers(dropped);
         if dropped && !made_room {
             self.problems.report(Problem::TooManyBrokers);
+        } else if !dropped {
+            self.problems.cure(Problems::TOO_MANY_BROKERS);
+        }
+        if self.brokers.iter().all(|(_, broker)| !broker.in_use || broker.host_len > 0) {
+            self.problems.cure(Problems::HOST_TOO_LONG);
         }
         for topic in 0..self.topics.len() {
             self.topics.at_mut(topic).asked = false;

@@ -256,10 +256,12 @@ impl State<'_> {
             self.topics.at_mut(slot.into()).reported = false;
             return;
         }
-        let topic = self.topics.at_mut(slot.into());
-        let (reported, generation) = (core::mem::replace(&mut topic.reported, true), topic.generation);
+        let topic = self.topics.at(slot.into());
+        let (reported, generation) = (topic.reported, topic.generation);
         if !reported {
-            self.problems.report(Problem::Topic(TopicId { slot, generation }, error));
+            // Without room for it now, the next answer says it again.
+            let reported = self.problems.report(Problem::Topic(TopicId { slot, generation }, error));
+            self.topics.at_mut(slot.into()).reported = reported;
         }
         let waiting = self.topics.at(slot.into()).unassigned;
         while waiting != NIL && self.partitions.at(waiting).queue.front() != NIL {

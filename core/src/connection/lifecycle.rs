@@ -10,7 +10,7 @@ use core::net::IpAddr;
 use crate::address::parse_ip;
 use crate::error::{Disconnect, ErrorCode, PeerError, Problem};
 use crate::protocol::ApiKey;
-use crate::state::State;
+use crate::state::{Problems, State};
 
 impl State<'_> {
     /// Takes a free slot for `peer` and starts with its name, or at once with its address.
@@ -112,6 +112,7 @@ impl State<'_> {
     /// Versions are agreed: the connection is usable. Only here the backoff starts over (KAFKA-13879).
     pub(crate) fn became_ready(&mut self, slot: u16) {
         self.stats.connections_opened = self.stats.connections_opened.wrapping_add(1);
+        self.problems.cure(Problems::UNREACHABLE | Problems::PEER);
         let now = self.now;
         let connection = self.connections.at_mut(slot.into());
         connection.state = ConnectionState::Ready;

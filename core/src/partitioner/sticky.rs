@@ -2,6 +2,7 @@
 //! `batch.size` bytes, then move on; with adaptive switching, shorter queues are more likely to be
 //! next.
 
+use crate::accumulator::append::Sized;
 use crate::error::SendError;
 use crate::record::batch::HEADER_SIZE;
 use crate::state::State;
@@ -34,6 +35,20 @@ impl State<'_> {
             return self.switch_partition(topic);
         }
         Ok(sticky)
+    }
+
+    /// A record that does not fit the open batch closes it. If the partition had its share by then,
+    /// the turn ends here: opening one more batch for one more record would leave it nearly empty.
+    pub(crate) fn end_turn_if_full(&mut self, topic: u16, slot: u32, sized: Sized) -> Result<u32, SendError> {
+        let last = self.partitions.at(slot).queue.back();
+        if last == NIL || self.batches.at(last).state != BatchState::Open || self.has_room(last, sized) {
+            return Ok(slot);
+        }
+        self.close_batch(last);
+        self.settle(slot);
+        let known = self.topics.at(topic.into());
+        let turn_over = known.sticky == slot && known.sticky_bytes >= self.topic_batch_size(topic);
+        if turn_over { self.switch_partition(topic) } else { Ok(slot) }
     }
 
     /// Counts what a keyless record added, and moves on once the partition had its share. It may go

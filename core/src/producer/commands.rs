@@ -132,7 +132,10 @@ impl State<'_> {
         }
         let sized = self.size_record(record)?;
         self.wake = false;
-        let choice = self.choose_partition(topic, record)?;
+        let mut choice = self.choose_partition(topic, record)?;
+        if choice.sticky {
+            choice.slot = self.end_turn_if_full(topic, choice.slot, sized)?;
+        }
         let bytes_before = self.stats.bytes_accepted;
         let mut accepted = self.append(choice.slot, record, sized)?;
         if choice.sticky {

@@ -71,26 +71,48 @@ pub(crate) struct State<'a> {
     pub(crate) problems: Problems,
 }
 
-/// Problems that are yet to be told, at most one of each kind.
+/// Problems that are yet to be told.
 #[derive(Debug, Default)]
 pub(crate) struct Problems {
     pending: [Option<Problem>; 4],
+    /// Kinds that were told and are not cured: bits as in [`Self::lasting`].
+    standing: u8,
 }
 
 impl Problems {
-    /// Queues a problem unless one of its kind waits already.
+    pub(crate) const UNREACHABLE: u8 = 1;
+    pub(crate) const PEER: u8 = 2;
+    pub(crate) const TOO_MANY_BROKERS: u8 = 4;
+    pub(crate) const HOST_TOO_LONG: u8 = 8;
+
+    /// The bit of a problem that lasts until something cures it; 0 for one that is told each time.
+    const fn lasting(problem: Problem) -> u8 {
+        match problem {
+            Problem::Unreachable(_) => Self::UNREACHABLE,
+            Problem::Peer(_) => Self::PEER,
+            Problem::TooManyBrokers => Self::TOO_MANY_BROKERS,
+            Problem::HostTooLong => Self::HOST_TOO_LONG,
+            _ => 0,
+        }
+    }
+
+    /// Queues a problem unless it waits already, or lasts since it was told. `false` if there is no room.
     #[cold]
     #[inline(never)]
-    pub(crate) fn report(&mut self, problem: Problem) {
-        let same = |queued: &Option<Problem>| {
-            queued.is_some_and(|queued| core::mem::discriminant(&queued) == core::mem::discriminant(&problem))
-        };
-        if self.pending.iter().any(same) {
-            return;
+    pub(crate) fn report(&mut self, problem: Problem) -> bool {
+        let lasting = Self::lasting(problem);
+        if self.standing & lasting != 0 || self.pending.contains(&Some(problem)) {
+            return true;
         }
-        if let Some(free) = self.pending.iter_mut().find(|queued| queued.is_none()) {
-            *free = Some(problem);
-        }
+        let Some(free) = self.pending.iter_mut().find(|queued| queued.is_none()) else { return false };
+        *free = Some(problem);
+        self.standing |= lasting;
+        true
+    }
+
+    /// These kinds are no problem any more: should they come back, they are told again.
+    pub(crate) const fn cure(&mut self, kinds: u8) {
+        self.standing &= !kinds;
     }
 
     pub(crate) fn take(&mut self) -> Option<Problem> {

@@ -403,7 +403,11 @@ impl Cluster {
         if error_code == error::NONE {
             // Without a transactional id a broker ignores the id and epoch of KIP-360 and hands out a new id.
             answer.producer_id = self.next_producer_id;
-            answer.producer_epoch = 0;
+            let scripted = effects.all().find_map(|action| match action {
+                Action::ProducerEpoch(epoch) => Some(*epoch),
+                _ => None,
+            });
+            answer.producer_epoch = scripted.unwrap_or(0);
             self.next_producer_id += 1;
         }
         answer

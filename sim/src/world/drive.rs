@@ -104,11 +104,10 @@ impl World {
                 self.fail(format_args!("{ROUNDS} rounds without time passing"));
             }
         }
-        if self.unsettled() == 0
-            && self.verified_at != self.ledger.entries().len()
-            && self.ledger.entries().len() < 5000
-        {
-            self.verified_at = self.ledger.entries().len();
+        // A look at the logs costs as much as there is in them, so they grow by half in between.
+        let accepted = self.ledger.entries().len();
+        if self.unsettled() == 0 && accepted > self.verified_at * 3 / 2 {
+            self.verified_at = accepted;
             self.verify();
         }
     }

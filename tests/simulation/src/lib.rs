@@ -2,7 +2,9 @@
 
 pub use klamm_core::*;
 pub use klamm_sim::world::{Checks, Cut, Direction, Flip, Network, Outcome, Pieces, Random, World, WorldOptions};
-pub use klamm_sim::{Action as Do, Api, Cluster, ClusterOptions, Fault, SeenBatch, SeenRequest, TopicOptions, VersionSet, error};
+pub use klamm_sim::{
+    Action as Do, Api, Cluster, ClusterOptions, Fault, SeenBatch, SeenRequest, TopicOptions, VersionSet, error,
+};
 
 /// A world with a topic `t` of this many partitions, and the topic.
 #[must_use]
@@ -73,4 +75,14 @@ pub fn one_broker() -> WorldOptions {
 #[must_use]
 pub fn brokers(brokers: u32) -> WorldOptions {
     WorldOptions::seeded(1).cluster(ClusterOptions { brokers, ..ClusterOptions::default() })
+}
+
+/// Every batch that was sent again under the same identity and sequence had the same size: it was frozen (PITFALLS 4).
+pub fn assert_frozen(world: &World) {
+    let mut seen = std::collections::BTreeMap::new();
+    for batch in produces(world).flat_map(|request| &request.batches).filter(|batch| batch.producer_id >= 0) {
+        let name = (batch.topic.clone(), batch.partition, batch.producer_id, batch.producer_epoch, batch.base_sequence);
+        let size = (batch.records, batch.bytes);
+        assert_eq!(*seen.entry(name).or_insert(size), size, "{batch:?}");
+    }
 }

@@ -174,7 +174,8 @@ impl Chaos {
         let retriable = [2, 3, 5, 6, 7, 9, 13, 14, 19, 20, 51, 56, 72, 74, 75, 89, 100, 103];
         fault = match random.below(16) {
             0..=3 => fault.then(Do::Error(*random.pick(&retriable))),
-            4 => Fault::on(Api::Produce).then(Do::Error(*random.pick(&[10, 17, 29, 32, 42, 44, 45, 47, 59, 76, 87, -1, 999]))),
+            4 => Fault::on(Api::Produce)
+                .then(Do::Error(*random.pick(&[10, 17, 29, 32, 42, 44, 45, 47, 59, 76, 87, -1, 999]))),
             5 => Fault::on(Api::Produce).then(Do::AppendThenError(*random.pick(&[7, 20]))),
             6 => Fault::on(Api::Produce)
                 .then(Do::AppendThenError(*random.pick(&[3, 6, 9, 56])))
@@ -200,7 +201,9 @@ impl Chaos {
             ),
             14 => fault.then(Do::Garbage((0..random.below(80)).map(|_| random.draw() as u8).collect())),
             _ => Fault::on(Api::Metadata).then(
-                random.pick(&[Do::Leaderless, Do::NoBrokers, Do::OmitBroker(1), Do::StaleEpoch(1), Do::Error(3)]).clone(),
+                random
+                    .pick(&[Do::Leaderless, Do::NoBrokers, Do::OmitBroker(1), Do::StaleEpoch(1), Do::Error(3)])
+                    .clone(),
             ),
         };
         self.world.cluster_mut().faults().push(fault);

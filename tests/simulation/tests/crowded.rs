@@ -15,7 +15,8 @@ fn send_through(buffer_memory: usize, block_size: usize, batch_size: u32, limit:
     world.cluster_mut().create_topic_with("t", topic);
     let topic = world.topic("t");
     assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 10_000));
-    let case = format!("{buffer_memory} in {block_size}, batches of {batch_size}, limit {limit}, {partitions} partitions");
+    let case =
+        format!("{buffer_memory} in {block_size}, batches of {batch_size}, limit {limit}, {partitions} partitions");
     let mut accepted = 0;
     while accepted < 3_000 {
         let value = format!("{accepted:0>100}");

@@ -111,8 +111,7 @@ fn a_failed_batch_takes_none_of_those_behind_it() {
 fn a_corrupt_message_is_sent_once_more() {
     let (world, record) = answered(options(), Fault::on(Api::Produce).then(Do::Error(error::CORRUPT_MESSAGE)));
     assert!(world.outcome(record).unwrap().is_delivered());
-    let (world, record) =
-        answered(options(), Fault::on(Api::Produce).times(2).then(Do::Error(error::CORRUPT_MESSAGE)));
+    let (world, record) = answered(options(), Fault::on(Api::Produce).times(2).then(Do::Error(error::CORRUPT_MESSAGE)));
     let outcome = world.outcome(record).unwrap();
     assert_eq!((outcome.fate(), batches(&world, 0).len()), (Some(Fate::NotWritten), 2));
 }

@@ -138,7 +138,8 @@ fn lz4_arrives_as_it_was_sent() {
 /// A producer in a board's static memory.
 #[test]
 fn static_storage_works_too() {
-    type Board = static_storage!(block: 256, blocks: 16, batches: 8, partitions: 4, topics: 1, brokers: 3, connections: 2);
+    type Board =
+        static_storage!(block: 256, blocks: 16, batches: 8, partitions: 4, topics: 1, brokers: 3, connections: 2);
     let board: &'static mut Board = Box::leak(Box::new(Board::new()));
     let options = WorldOptions::seeded(1).storage(board.storage().unwrap());
     let (mut world, topic) = world_with(options.configure(|config| config.batch_size = 500), 3);

@@ -30,3 +30,331 @@ fn new_batches_wait_for_a_retry_whose_fate_is_open() {
     assert_eq!(world.delivered(), 13, "{:?}", world.outcomes().collect::<Vec<_>>());
     world.verify();
 }
+
+/// The requests that a broker saw so far with data.
+fn produced_at(world: &World, broker: i32) -> usize {
+    produces(world).filter(|request| request.broker == broker).count()
+}
+
+/// One batch until the leader has accepted one, or a broker without state takes the second before the first
+/// (PITFALLS 2, KAFKA-15591).
+#[test]
+fn the_first_batch_on_a_leader_travels_alone() {
+    let (mut world, topic) =
+        world_with(singles().cluster(ClusterOptions { brokers: 2, ..ClusterOptions::default() }), 1);
+    world.run_for(10);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Delay(50)));
+    send(&mut world, topic, 0..8);
+    world.run_for(40);
+    assert_eq!(produced_at(&world, 1), 1);
+    assert!(world.run_until_idle(1000));
+    // From then on up to five.
+    world.cluster_mut().clear_requests();
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Delay(50)));
+    send(&mut world, topic, 8..16);
+    world.run_for(40);
+    assert_eq!(produced_at(&world, 1), 5);
+    assert!(world.run_until_idle(1000));
+    // Another leader: one again.
+    world.cluster_mut().move_leader("t", 0, 2);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).broker(2).then(Do::Delay(50)));
+    send(&mut world, topic, 16..24);
+    world.run_for(40);
+    assert_eq!(produced_at(&world, 2), 1);
+    assert!(world.run_until_idle(2000));
+    assert_eq!(world.delivered(), 24);
+}
+
+/// What that rule is for: the first batch meets a leader that does not know the partition yet.
+#[test]
+fn a_leader_that_learns_of_its_partition_late_loses_nothing() {
+    let (mut world, topic) = world_with(singles(), 1);
+    world.run_for(10);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Error(error::NOT_LEADER_OR_FOLLOWER)));
+    send(&mut world, topic, 0..20);
+    assert!(world.run_until_idle(2000));
+    world.verify();
+    assert_eq!((world.delivered(), world.stats().epoch_bumps), (20, 0));
+}
+
+/// PITFALLS 3: a batch is given up in flight, on its first attempt or a later one, and it was appended or not.
+#[test]
+fn a_batch_given_up_in_flight_leaves_no_duplicates_and_no_gap() {
+    for appended in [true, false] {
+        for attempts in [1, 2] {
+            for behind in [0, 2] {
+                let options = singles().configure(|config| config.delivery_timeout_ms = 1000);
+                let (mut world, topic) = warm(options, 1);
+                if attempts == 2 {
+                    let refused = Fault::on(Api::Produce).then(Do::Error(error::NOT_ENOUGH_REPLICAS));
+                    world.cluster_mut().faults().push(refused);
+                }
+                let silence = if appended { Do::NoAnswer } else { Do::Ignore };
+                let skip = if attempts == 2 { 1 + behind } else { 0 };
+                world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(skip).then(silence));
+                let case = format!("appended {appended}, attempts {attempts}, {behind} behind");
+                send(&mut world, topic, 0..1 + behind);
+                world.run_for(1000);
+                assert_eq!(world.outcome(1).unwrap().fate(), Some(Fate::Unknown), "{case}");
+                send(&mut world, topic, 10..15);
+                assert!(world.run_until_idle(3000), "{case}");
+                world.verify();
+                let later: Vec<_> = world.outcomes().skip(2 + behind as usize).collect();
+                assert!(later.iter().all(|outcome| outcome.unwrap().is_delivered()), "{case}: {later:?}");
+                assert_frozen(&world);
+            }
+        }
+    }
+}
+
+/// A topic that is missing in one answer keeps its sequences (PITFALLS 5).
+#[test]
+fn sequences_outlive_a_gap_in_the_metadata() {
+    let (mut world, topic) = warm(singles().configure(|config| config.metadata_max_age_ms = 1000), 1);
+    for code in [error::UNKNOWN_TOPIC_OR_PARTITION, error::LEADER_NOT_AVAILABLE, error::TOPIC_AUTHORIZATION_FAILED] {
+        world.cluster_mut().faults().push(Fault::on(Api::Metadata).then(Do::Error(code)));
+        world.run_for(1500);
+        send(&mut world, topic, 0..2);
+        assert!(world.run_until_idle(3000));
+    }
+    let sequences: Vec<i32> = world.cluster().log("t", 0).iter().map(|record| record.sequence).collect();
+    assert_eq!(sequences, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(world.stats().epoch_bumps, 0);
+}
+
+/// Pid, epoch and base sequence of the batches for a partition.
+fn identities(world: &World, partition: i32) -> Vec<(i16, i32)> {
+    batches(world, partition).iter().map(|(_, batch)| (batch.producer_epoch, batch.base_sequence)).collect()
+}
+
+/// A gap on one partition does not touch what another has on its way (PITFALLS 9, 10).
+#[test]
+fn a_new_epoch_does_not_touch_uninvolved_batches() {
+    for answer in [Do::NoAnswer, Do::Ignore, Do::Delay(500)] {
+        let options = singles().cluster(ClusterOptions { brokers: 2, ..ClusterOptions::default() });
+        let (mut world, topic) = warm(options, 2);
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).partition(1).then(answer.clone()));
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).partition(0).then(Do::Error(error::INVALID_RECORD)));
+        world.send_to(topic, 1, "other").unwrap();
+        world.send_to(topic, 0, "bad").unwrap();
+        world.run_for(100);
+        assert_eq!(world.stats().epoch_bumps, 1);
+        world.send_to(topic, 0, "goes on").unwrap();
+        world.run_for(100);
+        assert!(world.run_until_idle(5000), "{answer:?}");
+        world.send_to(topic, 1, "later").unwrap();
+        assert!(world.run_until_idle(1000), "{answer:?}");
+        world.verify();
+        assert_eq!((world.delivered(), world.failed()), (5, 1));
+        assert_eq!(world.stats().epoch_bumps, 1);
+        assert_eq!(identities(&world, 0), [(0, 1), (1, 0)]);
+        let other = identities(&world, 1);
+        let (last, first) = other.split_last().unwrap();
+        assert_eq!(*last, (1, 0), "{answer:?}");
+        assert!(first.iter().all(|identity| *identity == (0, 1)), "{answer:?} {other:?}");
+    }
+}
+
+/// The broker lost its state: invisible to the caller but for a problem that says so (PITFALLS 13).
+#[test]
+fn a_broker_that_forgot_us_gets_a_new_epoch() {
+    for (code, log_start) in [(45, None), (59, Some(3))] {
+        let (mut world, topic) = warm(singles(), 1);
+        let mut fault = Fault::on(Api::Produce).then(Do::Error(code));
+        if let Some(offset) = log_start {
+            fault = fault.then(Do::LogStartOffset(offset));
+        }
+        world.cluster_mut().faults().push(fault);
+        send(&mut world, topic, 0..3);
+        assert!(world.run_until_idle(1000));
+        world.verify();
+        assert_eq!((world.delivered(), world.stats().epoch_bumps), (4, 1), "{code}");
+        assert!(world.saw(Event::Problem(Problem::EpochBumped)));
+        assert_eq!(identities(&world, 0).last(), Some(&(1, 2)), "{code}: {:?}", identities(&world, 0));
+    }
+}
+
+/// The last epoch is used up: a new producer id (PITFALLS 11).
+#[test]
+fn epochs_run_out() {
+    let (mut world, topic) = world_with(singles(), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::InitProducerId).then(Do::ProducerEpoch(i16::MAX - 1)));
+    send(&mut world, topic, 0..2);
+    assert!(world.run_until_idle(1000));
+    for round in 0..3 {
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Error(error::INVALID_RECORD)));
+        send(&mut world, topic, 100 * round..100 * round + 4);
+        assert!(world.run_until_idle(3000), "{round}");
+    }
+    world.verify();
+    assert_eq!((world.delivered(), world.failed()), (11, 3));
+    assert_eq!(count(&world, Api::InitProducerId), 2);
+    let log = world.cluster().log("t", 0);
+    let epochs: std::collections::BTreeSet<_> =
+        log.iter().map(|record| (record.producer_id, record.producer_epoch)).collect();
+    assert_eq!(epochs.len(), 4, "{epochs:?}");
+}
+
+/// No answer to InitProducerId is the end, unless it says so (PITFALLS 35, 54).
+#[test]
+fn a_producer_id_is_asked_for_until_there_is_one() {
+    let actions = [
+        Do::Error(error::REQUEST_TIMED_OUT),
+        Do::Error(14),
+        Do::Error(15),
+        Do::Error(16),
+        Do::Error(51),
+        Do::CloseBefore,
+        Do::CloseAfter,
+        Do::CloseAfterBytes(5),
+        Do::Ignore,
+    ];
+    for action in actions {
+        let (mut world, topic) = world_with(singles(), 1);
+        world.cluster_mut().faults().push(Fault::on(Api::InitProducerId).times(3).then(action.clone()));
+        send(&mut world, topic, 0..3);
+        assert!(world.run_until_idle(10_000), "{action:?}");
+        assert_eq!(world.delivered(), 3, "{action:?}");
+    }
+}
+
+/// Without the right to a producer id what is queued fails; after the ACL is mended a later record gets through.
+#[test]
+fn a_refused_producer_id_is_asked_for_again_by_a_later_record() {
+    let (mut world, topic) = world_with(singles(), 1);
+    let refused = Fault::on(Api::InitProducerId).always().then(Do::Error(error::CLUSTER_AUTHORIZATION_FAILED));
+    world.cluster_mut().faults().push(refused);
+    let first = world.send_value(topic, "first").unwrap();
+    assert!(world.run_until_idle(3000));
+    let code = ErrorCode::from(error::CLUSTER_AUTHORIZATION_FAILED);
+    assert_eq!(world.outcome(first).unwrap().error(), Some(DeliveryError::Broker(code)));
+    assert_eq!(world.outcome(first).unwrap().fate(), Some(Fate::NotWritten));
+    world.cluster_mut().faults().clear();
+    let second = world.send_value(topic, "second").unwrap();
+    assert!(world.run_until_idle(3000));
+    assert!(world.outcome(second).unwrap().is_delivered());
+}
+
+/// One blocked partition stops nobody else (PITFALLS 15).
+#[test]
+fn a_blocked_partition_stops_no_other() {
+    let options = singles().configure(|config| config.delivery_timeout_ms = 1000);
+    let (mut world, topic) = warm(options, 4);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).partition(1).always().then(Do::Error(19)));
+    for index in 0..50 {
+        for partition in 0..4 {
+            world.send_to(topic, partition, format!("{partition} {index}")).unwrap();
+        }
+        world.run_for(5);
+    }
+    for partition in [0, 2, 3] {
+        assert!(values(&world, partition).len() >= 50, "{partition}");
+    }
+    assert_eq!(values(&world, 1).len(), 1);
+}
+
+/// Without idempotence order is kept only by sending one at a time (PITFALLS 1).
+#[test]
+fn one_at_a_time_keeps_order_without_idempotence() {
+    let options = singles().configure(|config| {
+        config.enable_idempotence = false;
+        config.max_in_flight_requests_per_connection = 1;
+    });
+    let (mut world, topic) = warm(options.checks(Checks { offsets: true, fates: true, once_in_order: true }), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(1).then(Do::Error(error::NOT_LEADER_OR_FOLLOWER)));
+    send(&mut world, topic, 0..10);
+    assert!(world.run_until_idle(1000));
+    world.verify();
+    assert_eq!(world.delivered(), 11);
+}
+
+/// With it order is kept with five in flight: later ones are refused until the earlier one is there.
+#[test]
+fn five_in_flight_keep_order() {
+    for skip in 0..6 {
+        for code in [error::NOT_LEADER_OR_FOLLOWER, error::NOT_ENOUGH_REPLICAS, error::REQUEST_TIMED_OUT] {
+            for appended in [false, true] {
+                let (mut world, topic) = warm(singles(), 1);
+                let action = if appended && code == 7 { Do::AppendThenError(code) } else { Do::Error(code) };
+                world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(skip).times(2).then(action));
+                send(&mut world, topic, 0..12);
+                assert!(world.run_until_idle(3000));
+                world.verify();
+                assert_eq!((world.delivered(), world.stats().epoch_bumps), (13, 0), "{skip} {code}");
+                assert_frozen(&world);
+            }
+        }
+    }
+}
+
+/// An old duplicate is a success at an unknown offset.
+#[test]
+fn an_old_duplicate_is_delivered() {
+    let (mut world, topic) = warm(singles(), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::AppendThenError(46)));
+    send(&mut world, topic, 0..3);
+    assert!(world.run_until_idle(1000));
+    assert_eq!(world.delivered(), 4);
+    assert_eq!(world.outcome(1).unwrap().offset(), None);
+    world.verify();
+}
+
+/// 3, 6, 9 and 56 with a base offset came after the append: the fate is open, and the retry finds a duplicate.
+#[test]
+fn an_error_with_an_offset_came_after_the_append() {
+    for code in [3, 6, 9, 56] {
+        let (mut world, topic) = warm(singles(), 1);
+        let fault = Fault::on(Api::Produce).always().then(Do::AppendThenError(code)).then(Do::BaseOffset(1));
+        world.cluster_mut().faults().push(fault);
+        send(&mut world, topic, 0..1);
+        world.run_for(20_000);
+        assert_eq!(world.outcome(1).unwrap().fate(), Some(Fate::Unknown), "{code}");
+        world.verify();
+    }
+}
+
+/// An expired batch keeps its bytes while they may be on the wire (PITFALLS 27): the world compares what it was lent.
+#[test]
+fn lent_bytes_do_not_change_when_their_batch_expires() {
+    let network = Network { write: Pieces::Fixed(100), write_pause_us: 100_000, ..Network::default() };
+    let options = singles().network(network).configure(|config| {
+        config.request_timeout_ms = 1000;
+        config.delivery_timeout_ms = 1000;
+    });
+    let options = options.limit(|limits| {
+        limits.block_size = 256;
+        limits.buffer_memory = 20 * 256;
+    });
+    let (mut world, topic) = world_with(options, 1);
+    world.run_for(2000);
+    for round in 0..20 {
+        for size in [1000, 400] {
+            let _ = world.send_value(topic, vec![round; size]);
+        }
+        world.run_for(550);
+    }
+    assert!(world.run_until_idle(10_000));
+    assert!(world.failed() > 0);
+    world.verify();
+}
+
+/// `on_gap = resend` is Java's choice: nothing fails, but it can be there twice.
+#[test]
+fn resend_prefers_duplicates_to_failures() {
+    for (on_gap, failed) in [(OnGap::Fail, true), (OnGap::Resend, false)] {
+        let options = singles().configure(move |config| config.on_gap = on_gap);
+        let (mut world, topic) = warm(options, 1);
+        // The first attempt's fate is open; then the broker claims to have forgotten us.
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::AppendThenError(error::REQUEST_TIMED_OUT)));
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(1).then(Do::Error(45)));
+        send(&mut world, topic, 0..1);
+        assert!(world.run_until_idle(3000));
+        assert_eq!(world.failed() > 0, failed, "{on_gap:?}");
+        let copies = values(&world, 0).iter().filter(|value| *value == "0").count();
+        assert_eq!(copies, if failed { 1 } else { 2 });
+        if failed {
+            assert_eq!(world.outcome(1).unwrap().error(), Some(DeliveryError::SequenceGap));
+            assert_eq!(world.outcome(1).unwrap().fate(), Some(Fate::Unknown));
+        }
+    }
+}

@@ -112,7 +112,10 @@ fn without_a_clock_records_have_no_time() {
     let (mut world, topic) = world_with(WorldOptions::seeded(1).without_clock(), 1);
     world.run_for(10_000);
     for index in 0..30 {
-        assert_eq!(world.send_value(topic, format!("{index}")).map(|record| world.records()[record].accepted.timestamp), Ok(-1));
+        assert_eq!(
+            world.send_value(topic, format!("{index}")).map(|record| world.records()[record].accepted.timestamp),
+            Ok(-1)
+        );
     }
     world.run_for(3);
     world.send(topic, &Record::value(b"its own").at(12_345)).unwrap();

@@ -144,7 +144,6 @@ fn keyless_records_are_spread_evenly_by_bytes() {
 
 /// At a low rate batches fill up nevertheless: the partition does not change before it had its share (KAFKA-14156).
 #[test]
-#[ignore = "KIP-794's rule, followed exactly, opens a third batch for one record and moves on: two of three batches are full"]
 fn turns_do_not_cut_batches_short() {
     let options = WorldOptions::seeded(5).configure(|config| {
         config.batch_size = 2000;

@@ -110,7 +110,8 @@ fn config(compression: Compression) -> Config<'static> {
 impl Bench {
     fn new(block_size: usize, config: Config<'static>, memory: usize) -> Self {
         let limits = Limits {
-            buffer_memory: memory + 10 * block_size,
+            // An eighth is reserved.
+            buffer_memory: memory + memory / 6 + 12 * block_size,
             block_size,
             batches: 8,
             partitions: 2,
