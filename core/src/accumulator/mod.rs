@@ -12,6 +12,7 @@
 pub(crate) mod append;
 mod done;
 mod expire;
+#[cfg(feature = "alloc")]
 mod plain;
 mod ready;
 mod retry;

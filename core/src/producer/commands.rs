@@ -73,6 +73,7 @@ impl Producer<'_> {
         self.state.advance_clock(now);
         if self.state.net.life == Life::Running {
             self.state.net.life = Life::Closing;
+            #[cfg(feature = "alloc")]
             self.state.refuse_plain();
         }
         let at = self.state.now.after(within);
@@ -98,7 +99,15 @@ impl Producer<'_> {
 }
 
 impl State<'_> {
+    /// One record, from choice of partition to its bytes in the arena. On boards every record takes the
+    /// general way: the short ones cost 3 KB of flash.
+    #[cfg(not(feature = "alloc"))]
+    fn send_record(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
+        self.send_any(topic, record)
+    }
+
     /// One record, from choice of partition to its bytes in the arena.
+    #[cfg(feature = "alloc")]
     #[inline]
     fn send_record(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
         if record.key.is_some() {
@@ -110,6 +119,7 @@ impl State<'_> {
         }
     }
 
+    #[cfg(feature = "alloc")]
     #[inline(never)] // the keyless case has no registers to spare
     fn send_keyed(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
         match self.append_plain_keyed(topic, record) {
@@ -127,6 +137,7 @@ impl State<'_> {
         if self.identity.state == IdentityState::Fatal {
             return Err(SendError::Fatal(self.fatal_error()));
         }
+        #[cfg(feature = "alloc")]
         if let Some(accepted) = self.append_plain_across(topic, record) {
             return Ok(accepted);
         }

@@ -16,7 +16,13 @@ impl State<'_> {
         let slot = self.landed(batch);
         let action = answer.error.produce_action(answer.base_offset);
         if let ProduceAction::Retry { refresh: true, .. } = action {
-            self.want_topic(self.partitions.at(slot).topic);
+            let topic = self.partitions.at(slot).topic;
+            if !self.topics.at(topic.into()).has_id() {
+                // Without an id nothing tells a topic that was made again, its epochs from 0, from an answer
+                // that lags behind (KAFKA-13488): after a refusal the next answer is believed.
+                self.partitions.at_mut(slot).leader_epoch = -1;
+            }
+            self.want_topic(topic);
         }
         if matches!(action, ProduceAction::Success | ProduceAction::SuccessWithoutOffset) {
             self.acknowledge_sequence(slot, batch);
@@ -169,6 +175,7 @@ impl State<'_> {
     /// Nothing can be sent any more.
     pub(crate) fn become_fatal(&mut self, error: ErrorCode) {
         self.identity.state = IdentityState::Fatal;
+        #[cfg(feature = "alloc")]
         self.refuse_plain();
         self.identity.fatal = error;
         self.problems.report(Problem::Fatal(error));

@@ -117,6 +117,7 @@ impl<'a> Arena<'a> {
 
     /// The `len` bytes from `at`, if its block has them.
     #[inline]
+    #[cfg(feature = "alloc")]
     pub(crate) fn room_mut(&mut self, at: Position, len: u32) -> Option<&mut [u8]> {
         if at.at.wrapping_add(len) > self.block_size {
             return None;

@@ -65,6 +65,7 @@ pub(crate) struct State<'a> {
     pub(crate) record_time: i64,
     /// Follows from settings and storage; asked for each record.
     pub(crate) record_size_max: u32,
+    #[cfg(feature = "alloc")]
     pub(crate) plain_limit: u32,
     /// A driver that sleeps must wake up: an action, a writable connection, an earlier deadline.
     pub(crate) wake: bool,
@@ -155,13 +156,17 @@ impl<'a> State<'a> {
             wall_offset_ms: None,
             record_time: now.as_millis() as i64,
             record_size_max: 0,
+            #[cfg(feature = "alloc")]
             plain_limit: 0,
             wake: false,
             problems: Problems::default(),
             config,
         };
         state.record_size_max = state.work_out_record_size_max();
-        state.plain_limit = state.work_out_plain_limit();
+        #[cfg(feature = "alloc")]
+        {
+            state.plain_limit = state.work_out_plain_limit();
+        }
         state.init_accumulator();
         state.init_cluster();
         Ok(state)

@@ -12,12 +12,23 @@ fn from_env(name: &str, default: u64) -> u64 {
 
 #[test]
 fn every_seed_ends_well() {
+    seeds(|seed| Chaos::new(seed, false).run());
+}
+
+/// The cluster itself loses records and forgets producers, topics are made again, grow and are declared wrongly: the
+/// logs prove nothing any more, but every record still has its one outcome in time, and the producer survives.
+#[test]
+fn every_seed_survives_a_cluster_that_loses_data() {
+    seeds(|seed| Chaos::new(seed, true).run());
+}
+
+fn seeds(run: impl Fn(u64)) {
     let first = from_env("KLAMM_SEED", 0);
     for seed in first..first + from_env("KLAMM_SEEDS", SEEDS) {
         if std::env::var_os("KLAMM_TALK").is_some() {
             eprintln!("seed {seed}");
         }
-        Chaos::new(seed).run();
+        run(seed);
     }
 }
 
@@ -25,7 +36,7 @@ fn every_seed_ends_well() {
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..20 {
         let hash = || {
-            let mut chaos = Chaos::new(seed);
+            let mut chaos = Chaos::new(seed, false);
             chaos.run();
             chaos.world.trace_hash()
         };
@@ -41,10 +52,11 @@ struct Chaos {
     delivery_ms: u64,
     sent: u64,
     brokers: i32,
+    lossy: bool,
 }
 
 impl Chaos {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, lossy: bool) -> Self {
         let mut random = Random::new(seed ^ 0x00c0_ffee);
         let mut options = WorldOptions::seeded(seed);
         let brokers = 1 + random.below(4) as u32;
@@ -85,6 +97,9 @@ impl Chaos {
         if random.chance(200) {
             options = options.without_clock();
         }
+        if lossy {
+            options = options.checks(Checks::NONE);
+        }
         let mut world = World::new(options);
         let mut topics = Vec::new();
         for index in 0..1 + random.below(3) {
@@ -101,7 +116,7 @@ impl Chaos {
             );
             topics.push((world.topic(&name), partitions));
         }
-        Self { seed, world, random, topics, delivery_ms: delivery_ms.into(), sent: 0, brokers: brokers as i32 }
+        Self { seed, world, random, topics, delivery_ms: delivery_ms.into(), sent: 0, brokers: brokers as i32, lossy }
     }
 
     fn run(&mut self) {
@@ -130,10 +145,38 @@ impl Chaos {
             8 | 9 => self.script(),
             10 => self.world.flush(),
             11 => self.world.set_wall_clock(),
+            12 if self.lossy => self.lose(&topic, partition),
             _ => self.send(),
         }
         let ms = *self.random.pick(&[0, 0, 1, 3, 10, 100, 700, 3000]);
         self.world.run_for(ms);
+    }
+
+    /// What no broker should do, and what administrators do.
+    fn lose(&mut self, topic: &str, partition: u32) {
+        let index = topic.rsplit('-').next().and_then(|index| index.parse().ok()).unwrap_or(0);
+        let (id, _): (TopicId, u32) = self.topics[index];
+        let end = self.world.cluster().offsets(topic, partition).map_or(0, |(_, end)| end);
+        let offset = self.random.below(end as u64 + 1) as i64;
+        let cluster = self.world.cluster_mut();
+        match self.random.below(8) {
+            0 => cluster.truncate(topic, partition, offset),
+            1 => cluster.delete_records(topic, partition, offset),
+            2 => cluster.forget_producers(topic, partition),
+            3 => cluster.recreate_topic(topic),
+            4 => cluster.add_partitions(topic, 1),
+            5 => cluster.options_mut().lose_producer_state = true,
+            6 => {
+                let count = 1 + self.random.below(8) as u32;
+                self.world.producer_mut().declare_partitions(id, count);
+            }
+            _ => {
+                // Only without records of it; then it comes back under another id of the producer's.
+                if self.world.producer_mut().forget_topic(id) {
+                    self.topics[index].0 = self.world.topic(topic);
+                }
+            }
+        }
     }
 
     fn send(&mut self) {

@@ -184,15 +184,25 @@ fn old_leader_epochs_are_ignored() {
 /// Deleted and made again under load: ids of the old one are not used for the new one (PITFALLS 33).
 #[test]
 fn a_topic_that_is_made_again_is_found_by_its_new_id() {
-    for versions in [VersionSet::kafka_2_8(), VersionSet::kafka_4_3()] {
+    // Before 2.8 there are no ids, but leader epochs from 2.4 on.
+    for versions in
+        [VersionSet::kafka_2_1(), VersionSet::kafka_2_4(), VersionSet::kafka_2_8(), VersionSet::kafka_4_3()]
+    {
         let options = quick().cluster(ClusterOptions { versions, ..ClusterOptions::default() }).checks(Checks::NONE);
         let (mut world, topic) = warm(options, 3);
+        for (partition, broker) in [(0, 2), (1, 3), (2, 1), (0, 3), (1, 1), (2, 2)] {
+            world.cluster_mut().move_leader("t", partition, broker);
+        }
+        for partition in 0..3 {
+            world.send_to(topic, partition, "moved").unwrap();
+        }
+        assert!(world.run_until_settled(5000));
         world.cluster_mut().recreate_topic("t");
         for partition in 0..3 {
             world.send_to(topic, partition, "v").unwrap();
         }
         assert!(world.run_until_settled(5000));
-        assert_eq!((world.delivered(), world.cluster().record_count("t")), (6, 3));
+        assert_eq!((world.delivered(), world.cluster().record_count("t")), (9, 3));
     }
 }
 
