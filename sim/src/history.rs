@@ -1,6 +1,6 @@
 //! What the brokers saw.
 
-use crate::cluster::ConnectionId;
+use crate::cluster::connection::ConnectionId;
 
 /// One request as a broker read it.
 #[derive(Debug, Clone, PartialEq, Eq)]

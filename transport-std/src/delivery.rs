@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use klamm_core::{BatchOutcome, Delivered, Fate};
 
 use crate::error::{DeliveryError, DeliveryErrorKind};
-use crate::shared::wake_all;
+use crate::wake::wake_all;
 
 /// Where a delivered record is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod seed;
 mod sending;
 mod shared;
 mod waiters;
+mod wake;
 
 pub use config::Builder;
 pub use delivery::{Delivery, RecordMetadata};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::thread::{JoinHandle, ThreadId};
@@ -16,6 +15,7 @@ use crate::error::SendError;
 use crate::failures::Failures;
 use crate::record::Record;
 use crate::waiters::Waiters;
+use crate::wake::wake_all;
 
 /// How stale the time may be that callers see while the I/O thread sleeps; beyond, they read the clock.
 pub(crate) const COARSE: Duration = Duration::from_millis(5);
@@ -418,13 +418,6 @@ impl Shared {
             Core::Fatal(code) => SendError::Fatal(code),
             _ => SendError::Closed,
         }
-    }
-}
-
-/// Wakes everyone. A waker is code of somebody's executor: a panic in one must not cost the others their wake.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
-    for waker in wakers {
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }
 

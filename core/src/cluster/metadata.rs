@@ -4,8 +4,9 @@ use crate::error::{ErrorCode, Problem};
 use crate::protocol::NO_UUID;
 use crate::protocol::decode::Sink;
 use crate::protocol::metadata::field;
+use crate::state::batch::InQueue;
 use crate::state::cluster::MetadataResponse;
-use crate::state::list::NIL;
+use crate::state::list::{List, NIL};
 use crate::state::partition::NONE;
 use crate::state::topic::{FNV_START, fnv1a};
 use crate::state::{Problems, State};
@@ -98,7 +99,7 @@ impl State<'_> {
             topic.id = id;
             self.cluster.reading.progress = true;
             if recreated {
-                self.forget_epochs(slot);
+                self.begin_anew(slot);
             }
         }
         let count = i32::try_from(count).unwrap_or(i32::MAX);
@@ -109,11 +110,19 @@ impl State<'_> {
         }
     }
 
-    fn forget_epochs(&mut self, topic: u16) {
+    /// The topic was made again. Requests that are being written go on with its former id: bytes that
+    /// were lent do not change.
+    fn begin_anew(&mut self, topic: u16) {
         for slot in 0..self.partitions.len() {
             let partition = self.partitions.at_mut(slot);
-            if partition.in_use && partition.topic == topic {
-                partition.leader_epoch = -1;
+            if !partition.in_use || partition.topic != topic {
+                continue;
+            }
+            partition.leader_epoch = -1;
+            let mut batch = partition.queue.front();
+            while batch != NIL && self.batches.at(batch).attempts > 0 {
+                self.batches.at_mut(batch).former_id = true;
+                batch = List::<InQueue>::after(&self.batches, batch);
             }
         }
     }

@@ -82,10 +82,10 @@ impl State<'_> {
 
     /// What names the topic in a Produce request: the id from v13 on, else the name (before v9 with its
     /// length, from v9 on without).
-    pub(crate) fn topic_wire_name(&self, slot: u16, version: i16) -> &[u8] {
+    pub(crate) fn topic_wire_name(&self, slot: u16, version: i16, former: bool) -> &[u8] {
         let topic = self.topics.at(slot.into());
         if version >= 13 {
-            return &topic.id;
+            return if former { &topic.previous_id } else { &topic.id };
         }
         let end = usize::from(topic.name_len).saturating_add(2);
         let start = if version >= 9 { 2 } else { 0 };

@@ -15,7 +15,10 @@ impl State<'_> {
             Piece::None => &[],
             Piece::Scratch => self.scratch.get(connection.into()).get(..out.scratch_len.into()).unwrap_or(&[]),
             Piece::TopicLength => self.topic_compact_length(self.topic_of(out.batch)),
-            Piece::TopicName => self.topic_wire_name(self.topic_of(out.batch), out.version.into()),
+            Piece::TopicName => {
+                let former = self.batches.at(out.batch).former_id;
+                self.topic_wire_name(self.topic_of(out.batch), out.version.into(), former)
+            }
             Piece::Batch => return self.arena.slice(out.position, out.rest),
             Piece::TopicEnd => produce::close_topic(out.version.into()),
             Piece::End => produce::close_body(out.version.into()),

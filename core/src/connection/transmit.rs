@@ -292,7 +292,9 @@ impl State<'_> {
                 self.written_unacknowledged(batch);
             }
             self.end_if_drained();
-            self.close_if_done(slot); // no answer will come that could do it
+            // No answer will come that could do this.
+            self.pursue_metadata();
+            self.close_if_done(slot);
         }
         self.set_connection_timer(slot);
     }

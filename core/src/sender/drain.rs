@@ -71,6 +71,7 @@ impl State<'_> {
         partition.in_flight = partition.in_flight.wrapping_add(1);
         let batch = self.batches.at_mut(index);
         batch.state = BatchState::InFlight;
+        batch.former_id = false;
         batch.request = request;
         batch.leader_epoch = partition.leader_epoch;
         if batch.attempts > 0 {

@@ -10,3 +10,5 @@ pub(crate) mod idempotence;
 pub(crate) mod outcome;
 pub(crate) mod response;
 mod seal;
+#[cfg(all(test, feature = "alloc"))]
+mod tests;

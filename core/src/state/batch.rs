@@ -74,6 +74,8 @@ pub(crate) struct Batch {
     pub(crate) frame_at: u8,
     /// First of its topic in its request.
     pub(crate) opens_topic: bool,
+    /// Its request was formed before the topic was made again, and names it by the id of that time.
+    pub(crate) former_id: bool,
     /// Waited `linger.ms`, or was told not to.
     pub(crate) lingered: bool,
     /// The records are as they will travel: stamped, compressed.
@@ -149,6 +151,7 @@ impl Batch {
             state: BatchState::Free,
             frame_at: 0,
             opens_topic: false,
+            former_id: false,
             lingered: false,
             complete: false,
             sealed: false,

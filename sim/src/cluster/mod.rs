@@ -1,6 +1,6 @@
 //! The cluster: brokers, topics, leaders, connections.
 
-mod connection;
+pub(crate) mod connection;
 mod log;
 mod metadata;
 mod options;

@@ -309,3 +309,25 @@ fn a_request_timeout_closes_the_connection() {
     world.verify();
     assert_eq!((world.delivered(), world.stats().request_timeouts, world.connections_made()), (6, 1, 2));
 }
+
+/// Metadata that falls due while the only connection is full of a request is asked for when there is room again, even
+/// if no answer will ever say so.
+#[test]
+fn metadata_is_not_forgotten_on_a_busy_connection() {
+    for (acks, max) in [(Acks::None, 1), (Acks::None, 5), (Acks::Leader, 1), (Acks::Leader, 5)] {
+        let options = quick().configure(move |config| {
+            config.acks = acks;
+            config.enable_idempotence = false;
+            config.max_in_flight_requests_per_connection = max;
+            config.metadata_max_age_ms = 1000;
+        });
+        let (mut world, topic) = warm(options, 1);
+        let network = world.network_mut();
+        (network.write, network.write_pause_us) = (Pieces::Fixed(10), 10_000);
+        world.run_for(990);
+        world.send_value(topic, [0; 100]).unwrap();
+        world.run_for(500);
+        assert!(world.run_until_idle(1000));
+        assert!(count(&world, Api::Metadata) >= 1, "{acks:?} {max}");
+    }
+}

@@ -185,8 +185,7 @@ fn old_leader_epochs_are_ignored() {
 #[test]
 fn a_topic_that_is_made_again_is_found_by_its_new_id() {
     // Before 2.8 there are no ids, but leader epochs from 2.4 on.
-    for versions in
-        [VersionSet::kafka_2_1(), VersionSet::kafka_2_4(), VersionSet::kafka_2_8(), VersionSet::kafka_4_3()]
+    for versions in [VersionSet::kafka_2_1(), VersionSet::kafka_2_4(), VersionSet::kafka_2_8(), VersionSet::kafka_4_3()]
     {
         let options = quick().cluster(ClusterOptions { versions, ..ClusterOptions::default() }).checks(Checks::NONE);
         let (mut world, topic) = warm(options, 3);
@@ -203,6 +202,25 @@ fn a_topic_that_is_made_again_is_found_by_its_new_id() {
         }
         assert!(world.run_until_settled(5000));
         assert_eq!((world.delivered(), world.cluster().record_count("t")), (9, 3));
+    }
+}
+
+/// The new id comes while a request with the former one is half written: what was lent does not change. (The world
+/// compares.)
+#[test]
+fn a_new_topic_id_does_not_change_a_request_on_its_way() {
+    for offset in 0..40 {
+        let options = quick().checks(Checks::NONE).configure(|config| config.metadata_max_age_ms = 1000);
+        let (mut world, topic) = warm(options, 3);
+        world.cluster_mut().recreate_topic("t");
+        let network = world.network_mut();
+        (network.write, network.write_pause_us) = (Pieces::Fixed(3), 1000);
+        world.run_for(970 + 2 * offset);
+        for partition in 0..3 {
+            world.send_to(topic, partition, "v").unwrap();
+        }
+        assert!(world.run_until_settled(5000));
+        assert_eq!(world.delivered(), 6);
     }
 }
 

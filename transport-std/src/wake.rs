@@ -1,0 +1,11 @@
+//! Waking tasks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
+
+/// Wakes everyone. A waker is code of somebody's executor: a panic in one must not cost the others their wake.
+pub(crate) fn wake_all(wakers: Vec<Waker>) {
+    for waker in wakers {
+        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+    }
+}
