@@ -105,7 +105,11 @@ impl State<'_> {
         }
         let idle = self.connections.iter().filter(|(slot, connection)| self.is_dispensable(*slot as u16, connection));
         let victim = idle.min_by_key(|(_, connection)| connection.last_used).map(|(slot, _)| slot as u16)?;
+        let served = self.broker_of(victim);
         self.disconnect(victim);
+        if served != NONE && !self.brokers.at(served.into()).ready.is_empty() {
+            self.wait_for_slot(served); // it had its turn, and gets another one
+        }
         None // free once the transport was told; `serve_waiting` goes on then
     }
 
@@ -116,7 +120,9 @@ impl State<'_> {
             && !connection.wants_metadata
             && !connection.wants_producer_id;
         let broker = self.broker_of(slot);
-        idle && (broker == NONE || self.brokers.at(broker.into()).ready.is_empty() || self.turn_is_over(connection))
+        // Somebody waits for the slot, or is about to: that is why this is asked.
+        let had_its_turn = connection.served >= REQUESTS_PER_TURN;
+        idle && (broker == NONE || self.brokers.at(broker.into()).ready.is_empty() || had_its_turn)
     }
 
     /// With fewer slots than busy brokers they take turns.

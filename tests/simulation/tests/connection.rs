@@ -331,3 +331,21 @@ fn metadata_is_not_forgotten_on_a_busy_connection() {
         assert!(count(&world, Api::Metadata) >= 1, "{acks:?} {max}");
     }
 }
+
+/// One slot, two brokers: the connected one had its turn, is idle, and both have something to send in the same moment.
+#[test]
+fn a_turn_that_is_over_while_idle_ends() {
+    for first in [0, 1] {
+        let options = brokers(2).limit(|limits| limits.connections = 1).configure(|config| config.linger_ms = 10);
+        let (mut world, topic) = warm(options, 2);
+        for index in 0..10 {
+            world.send_to(topic, first, format!("{index}")).unwrap();
+            world.run_for(20);
+        }
+        for partition in [first, 1 - first] {
+            world.send_to(topic, partition, "both").unwrap();
+        }
+        assert!(world.run_until_idle(1000));
+        assert_eq!(world.delivered(), 14);
+    }
+}
