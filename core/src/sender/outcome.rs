@@ -78,8 +78,8 @@ impl State<'_> {
     fn act(&mut self, slot: u32, batch: u32, action: ProduceAction, answer: &Answer) {
         match action {
             ProduceAction::Success => {
-                let Answer { base_offset, log_append_time, .. } = *answer;
-                self.finish(batch, Outcome::Delivered { base_offset, log_append_time });
+                let log_append_time = self.log_append_time(batch, answer);
+                self.finish(batch, Outcome::Delivered { base_offset: answer.base_offset, log_append_time });
             }
             ProduceAction::SuccessWithoutOffset => {
                 self.finish(batch, Outcome::Delivered { base_offset: -1, log_append_time: -1 });
@@ -103,6 +103,14 @@ impl State<'_> {
                 }
             }
         }
+    }
+
+    /// For a duplicate, brokers answer with the largest timestamp of the batch in their log, whatever the
+    /// topic's timestamps are. That is no append time.
+    fn log_append_time(&self, batch: u32, answer: &Answer) -> i64 {
+        let batch = self.batches.at(batch);
+        let duplicate = batch.attempts > 1 && answer.log_append_time == batch.max_timestamp;
+        if duplicate { -1 } else { answer.log_append_time }
     }
 
     /// Sends the batch again after a backoff, unless its retries are used up.

@@ -358,3 +358,18 @@ fn resend_prefers_duplicates_to_failures() {
         }
     }
 }
+
+/// Brokers answer a duplicate with the batch's largest timestamp as if it were an append time.
+#[test]
+fn a_duplicate_keeps_its_records_own_timestamps() {
+    let (mut world, topic) = warm(singles(), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::CloseAfter));
+    let record = world.send(topic, &Record::value(b"once").at(1_700_000_000_000)).unwrap();
+    assert!(world.run_until_idle(5000));
+    assert!(
+        matches!(world.outcome(record), Some(Outcome::Delivered { offset: 1, log_append_time: None, .. })),
+        "{:?}",
+        world.outcome(record)
+    );
+    assert!(world.stats().records_retried > 0, "the first answer was lost");
+}
