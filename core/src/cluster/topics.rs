@@ -176,7 +176,7 @@ impl State<'_> {
     }
 
     /// A declared count proved wrong: what relied on it goes to the wrong partitions, or to one that does
-    /// not exist, so it fails (DESIGN §6.6). Nothing of it can have been sent, since leaders were not known.
+    /// not exist, so it fails (promise 6). Nothing of it can have been sent, since leaders were not known.
     fn fail_declared(&mut self, slot: u16) {
         let (generation, count) = (self.topics.at(slot.into()).generation, self.topics.at(slot.into()).partitions);
         self.problems.report(Problem::DeclaredPartitions(TopicId { slot, generation }));

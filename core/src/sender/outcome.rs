@@ -56,7 +56,7 @@ impl State<'_> {
         self.settle(slot);
     }
 
-    /// With `acks=0`, writing is all there is (DESIGN §6.8).
+    /// With `acks=0`, writing is all there is (promise 8).
     pub(crate) fn written_unacknowledged(&mut self, batch: u32) {
         let slot = self.landed(batch);
         if self.batches.at(batch).expired {

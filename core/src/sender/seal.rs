@@ -54,7 +54,7 @@ impl State<'_> {
     }
 
     /// The records were stamped by uptime. With a wall clock now, base and maximum move by its offset;
-    /// without one the records get no timestamp (DESIGN §6.7).
+    /// without one the records get no timestamp (promise 7).
     fn stamp_uptime(&mut self, index: u32) {
         match self.wall_offset_ms {
             Some(offset) => {

@@ -95,7 +95,7 @@ pub(crate) struct Batch {
     pub(crate) split: bool,
     /// Has keyed records that relied on a declared partition count.
     pub(crate) declared: bool,
-    /// Timestamps count from the clock's origin: no wall clock was set (DESIGN §6.7).
+    /// Timestamps count from the clock's origin: no wall clock was set (promise 7).
     pub(crate) uptime: bool,
     #[cfg(feature = "lz4")]
     pub(crate) compressed: bool,
