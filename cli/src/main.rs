@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod interrupt;
 mod lines;
 mod perf;
 mod produce;

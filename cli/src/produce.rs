@@ -6,6 +6,7 @@ use klamm::{Producer, Record, SendError};
 
 use crate::args::Produce;
 use crate::config::{self, Properties, Usage};
+use crate::interrupt;
 use crate::lines::{Line, Lines};
 use crate::progress::Progress;
 use crate::reader::{LineReader, Parsed};
@@ -24,6 +25,8 @@ pub(crate) fn run(args: &Produce) -> Result<bool, Usage> {
     // A line that does not fit into the producer's memory can never be sent, so it need not be held either.
     let limit = config::size(&properties, "buffer.memory", BUFFER_MEMORY);
     let producer = config::producer(properties, "console-producer")?;
+
+    interrupt::deliver_first(&producer);
 
     let progress = progress(args.json);
     let mut session = Session {
@@ -111,6 +114,10 @@ impl Session<'_> {
         let mut more = true;
         loop {
             while let Some(line) = lines.next_buffered() {
+                if interrupt::asked() {
+                    self.stopped = Some("interrupted".to_owned());
+                    return;
+                }
                 self.line += 1;
                 self.send(&line);
                 if self.stopped.is_some() {

@@ -222,19 +222,23 @@ impl Printer {
     /// Prints a line, until the reader of standard output goes away: records matter more than their report.
     fn print(&mut self, line: std::fmt::Arguments<'_>) {
         if let Some(out) = &mut self.out
-            && writeln!(out, "{line}").is_err()
+            && let Err(error) = writeln!(out, "{line}")
         {
-            self.close();
+            self.close(&error);
         }
     }
 
     fn flush(&mut self) {
-        if self.out.as_mut().is_some_and(|out| out.flush().is_err()) {
-            self.close();
+        if let Some(Err(error)) = self.out.as_mut().map(|out| out.flush()) {
+            self.close(&error);
         }
     }
 
-    fn close(&mut self) {
+    /// A reader that went away wants no more; anything else is worth a word. Records are sent all the same.
+    fn close(&mut self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            eprintln!("klamm: cannot write to standard output: {error}");
+        }
         if let Some(out) = self.out.take() {
             // Not dropped: that would try to write once more.
             drop(out.into_parts());

@@ -99,8 +99,9 @@ impl Producer {
     /// Accepts the record if that is possible at once. Never waits, needs no connection.
     ///
     /// # Errors
-    /// [`SendError::Full`] and [`SendError::PartitionsUnknown`] where [`send`](Self::send) would
-    /// wait; else as there.
+    /// [`SendError::Full`] and, for records that need the partition count, [`SendError::PartitionsUnknown`]
+    /// where [`send`](Self::send) would wait; else as there. A record without a key is taken even before the
+    /// first connection, and fails after `delivery.timeout.ms` if there never is one.
     #[inline]
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
         match self.inner().fast(record, Patience::None) {

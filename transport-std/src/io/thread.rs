@@ -35,6 +35,12 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let Builder { core: config, socket, on_problem, .. } = settings;
     let delivery_timeout = Duration::from_millis(config.delivery_timeout_ms.into());
     let linger = (config.acks == Acks::None).then_some(LINGER);
+    // Asked for first: an allocation that fails would end the process.
+    if Vec::<u8>::new().try_reserve_exact(limits.buffer_memory).is_err() {
+        let value = limits.buffer_memory.to_string();
+        let expected = "as much memory as there is";
+        return Err(ConfigError::Invalid { name: "buffer.memory".into(), value, expected });
+    }
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
     let origin = std::time::Instant::now();
     let inner = Arc::new(Inner::new(core, waker, origin, max_block, delivery_timeout));
