@@ -216,3 +216,23 @@ fn brokers_from_a_file() {
     run(&["produce", "--topic", "one", "--command-config", file.path()], b"x\n").assert_quiet_success();
     assert_eq!(values(&cluster).len(), 1);
 }
+
+/// What was read when Ctrl-C comes is delivered, though it still lingers and more input may follow.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_delivers_what_was_read() {
+    let cluster = cluster();
+    let servers = cluster.bootstrap_servers();
+    let mut child =
+        command(&["produce", "--bootstrap-server", &servers, "--topic", "one", "--timeout", "60000"]).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"a\nb\nc\n").unwrap();
+    input.flush().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(values(&cluster).len(), 0, "they linger for a minute");
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(input);
+    assert_eq!(values(&cluster), [b"a", b"b", b"c"].map(|v| v.to_vec()));
+}
