@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::help;
 
 /// Apache Kafka producer on the command line.
 #[derive(Debug, Parser)]
-#[command(name = "klamm", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "klamm", version, propagate_version = true, arg_required_else_help = true, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -16,6 +19,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Produce(Box<Produce>),
     Perf(Box<Perf>),
+    Metadata(Metadata),
+    Completions(Completions),
+    Man(Man),
 }
 
 const PRODUCE_HELP: &str = "\
@@ -47,11 +53,14 @@ EXAMPLES:
 /// Flags are those of kafka-console-producer. Where that tool waits shorter than a producer does (1.5 s for a request,
 /// 3 retries), this one keeps the producer's own defaults: a record is tried until delivery.timeout.ms is over.
 #[derive(Debug, Args)]
-#[command(after_help = PRODUCE_HELP, after_long_help = PRODUCE_HELP, infer_long_args = true)]
+#[command(after_help = PRODUCE_HELP, after_long_help = help::with_properties(PRODUCE_HELP), infer_long_args = true)]
 pub(crate) struct Produce {
     /// Brokers to ask first [required here, or as bootstrap.servers in a property or file]
-    #[arg(long, visible_alias = "broker-list", value_name = "HOST:PORT,…")]
+    #[arg(long, value_name = "HOST:PORT,…")]
     pub(crate) bootstrap_server: Option<String>,
+    /// The old name of --bootstrap-server, which wins over it
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) broker_list: Option<String>,
     /// The topic to send to
     #[arg(long)]
     pub(crate) topic: String,
@@ -84,8 +93,11 @@ pub(crate) struct Produce {
     #[arg(long, value_name = "MS", allow_hyphen_values = true)]
     pub(crate) timeout: Option<String>,
     /// Bytes of a batch (batch.size)
-    #[arg(long, alias = "max-partition-memory-bytes", value_name = "BYTES", allow_hyphen_values = true)]
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
     pub(crate) batch_size: Option<String>,
+    /// The same by its old name; wins over --batch-size
+    #[arg(long, value_name = "BYTES", allow_hyphen_values = true)]
+    pub(crate) max_partition_memory_bytes: Option<String>,
     /// Who must have the record: 0, 1 or all, also written -1 (acks)
     #[arg(long, value_name = "ACKS", allow_hyphen_values = true)]
     pub(crate) request_required_acks: Option<String>,
@@ -113,13 +125,16 @@ pub(crate) struct Produce {
 }
 
 impl Produce {
-    /// The flags that are another name of a property; as in Kafka's tool, one that is given wins over the property.
+    /// The flags that are another name of a property; as in Kafka's tool, one that is given wins over the property, and
+    /// a later one in this list over an earlier one.
     pub(crate) fn properties(&self) -> impl Iterator<Item = (&'static str, &String)> {
         [
+            ("bootstrap.servers", &self.broker_list),
             ("bootstrap.servers", &self.bootstrap_server),
             ("compression.type", &self.compression_codec),
             ("linger.ms", &self.timeout),
             ("batch.size", &self.batch_size),
+            ("batch.size", &self.max_partition_memory_bytes),
             ("acks", &self.request_required_acks),
             ("request.timeout.ms", &self.request_timeout_ms),
             ("retries", &self.message_send_max_retries),
@@ -148,7 +163,7 @@ EXAMPLE:
 ///
 /// Flags and output are those of kafka-producer-perf-test, so that the two can be compared line by line.
 #[derive(Debug, Args)]
-#[command(after_help = PERF_HELP, after_long_help = PERF_HELP)]
+#[command(after_help = PERF_HELP, after_long_help = help::with_properties(PERF_HELP), infer_long_args = true)]
 #[command(group = clap::ArgGroup::new("payload").required(true).args(["record_size", "payload_file", "payload_monotonic"]))]
 pub(crate) struct Perf {
     /// Brokers to ask first [required here, or as bootstrap.servers in a property or file]
@@ -198,6 +213,57 @@ pub(crate) struct Perf {
     pub(crate) transaction_duration_ms: Option<String>,
 }
 
+const METADATA_HELP: &str = "\
+EXIT STATUS:
+  0  everything asked for was found, without errors
+  1  the cluster or a broker could not be asked, or a topic or partition has an error
+  2  wrong usage or configuration
+
+EXAMPLES:
+  klamm metadata --bootstrap-server localhost:9092
+  klamm metadata --bootstrap-server localhost:9092 --topic orders --json | jq '.topics[].partitions[] | select(.leader < 0)'";
+
+/// Show brokers, their API versions, and topics with their partitions.
+///
+/// Nothing is created or changed: a topic that does not exist is reported as such.
+#[derive(Debug, Args)]
+#[command(after_help = METADATA_HELP, after_long_help = METADATA_HELP, infer_long_args = true)]
+pub(crate) struct Metadata {
+    /// Brokers to ask first [required here, or as bootstrap.servers in a property or file]
+    #[arg(long, value_name = "HOST:PORT,…")]
+    pub(crate) bootstrap_server: Option<String>,
+    /// Only this topic; may be repeated [default: all]
+    #[arg(long, action = ArgAction::Append)]
+    pub(crate) topic: Vec<String>,
+    /// One JSON object instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A client property; may be repeated; wins over --command-config
+    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
+    pub(crate) command_property: Vec<String>,
+    /// A file of client properties
+    #[arg(long, value_name = "FILE")]
+    pub(crate) command_config: Option<PathBuf>,
+    /// How long to wait for each broker
+    #[arg(long, value_name = "MS", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub(crate) timeout: u64,
+}
+
+/// Print a completion script for a shell, e.g. `klamm completions bash > ~/.local/share/bash-completion/completions/klamm`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// Print a manual page, e.g. `klamm man produce | man -l -`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The command to print it of [default: klamm itself]
+    #[arg(value_parser = ["produce", "perf", "metadata", "completions", "man"])]
+    pub(crate) command: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -208,7 +274,7 @@ mod tests {
         let words = "klamm produce --topic t --bootstrap-server h:1 ".to_owned() + args;
         match Cli::try_parse_from(words.split_whitespace())?.command {
             Command::Produce(p) => Ok(*p),
-            Command::Perf(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
@@ -216,7 +282,7 @@ mod tests {
         let words = "klamm perf --topic t --num-records 9 ".to_owned() + args;
         match Cli::try_parse_from(words.split_whitespace())?.command {
             Command::Perf(p) => Ok(*p),
-            Command::Produce(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 
@@ -235,7 +301,9 @@ mod tests {
         assert_eq!(p.reader_property, ["c=3", "d=4"]);
         assert_eq!(p.command_config, Some("f".into()));
         let p = Cli::try_parse_from(["klamm", "produce", "--broker-list", "h:2", "--topic", "t"]).unwrap();
-        assert!(matches!(p.command, Command::Produce(p) if p.bootstrap_server.as_deref() == Some("h:2")));
+        assert!(
+            matches!(p.command, Command::Produce(p) if p.properties().eq([("bootstrap.servers", &"h:2".to_owned())]))
+        );
         let p = perf("--throughput -1 --record-size 5 --producer-props a=1 b=2 --producer.config f --command-property c=3 d=4 --print-metrics")
             .unwrap();
         assert_eq!(p.command_property, ["a=1", "b=2", "c=3", "d=4"]);

@@ -5,15 +5,13 @@ use std::io::{self, IsTerminal, Write};
 use klamm::{Producer, Record, SendError};
 
 use crate::args::Produce;
-use crate::config::{self, Properties, Usage};
+use crate::config::{self, Settings, Usage};
 use crate::interrupt;
 use crate::lines::{Line, Lines};
 use crate::progress::Progress;
-use crate::reader::{LineReader, Parsed};
+use crate::reader::{self, LineReader, Parsed};
 use crate::report::{Failure, Outcome, Reporter, Summary};
 
-/// Kafka's default of `buffer.memory`.
-const BUFFER_MEMORY: usize = 32 * 1024 * 1024;
 /// The names under which Kafka knows its line reader, over the years.
 const LINE_READERS: [&str; 3] =
     ["LineMessageReader", "org.apache.kafka.tools.LineMessageReader", "kafka.tools.ConsoleProducer$LineMessageReader"];
@@ -21,10 +19,10 @@ const LINE_READERS: [&str; 3] =
 /// Runs the command; whether every record was delivered.
 pub(crate) fn run(args: &Produce) -> Result<bool, Usage> {
     let reader = reader(args)?;
-    let properties = properties(args)?;
+    let settings = settings(args)?;
     // A line that does not fit into the producer's memory can never be sent, so it need not be held either.
-    let limit = config::size(&properties, "buffer.memory", BUFFER_MEMORY);
-    let producer = config::producer(properties, "console-producer")?;
+    let limit = settings.buffer_memory();
+    let producer = settings.producer("console-producer")?;
 
     interrupt::deliver_first(&producer);
 
@@ -35,7 +33,6 @@ pub(crate) fn run(args: &Produce) -> Result<bool, Usage> {
         reader,
         reports: Reporter::start(args.json, progress.clone()),
         producer: &producer,
-        connected: false,
         line: 0,
         stopped: None,
     };
@@ -59,18 +56,15 @@ fn reader(args: &Produce) -> Result<LineReader, Usage> {
             LINE_READERS[1]
         ));
     }
-    let mut properties = Properties::new();
-    config::add_file(&mut properties, args.reader_config.as_deref())?;
-    config::add_pairs(&mut properties, &args.reader_property)?;
+    let properties = config::reader_properties(args.reader_config.as_deref(), &args.reader_property)?;
+    reader::doubts(&properties).iter().for_each(|doubt| config::warn(doubt));
     LineReader::new(&properties)
 }
 
-fn properties(args: &Produce) -> Result<Properties, Usage> {
-    let mut properties = Properties::new();
-    config::add_file(&mut properties, args.command_config.as_deref())?;
-    config::add_pairs(&mut properties, &args.command_property)?;
-    properties.extend(args.properties().map(|(k, v)| (k.to_owned(), v.clone())));
-    Ok(properties)
+fn settings(args: &Produce) -> Result<Settings, Usage> {
+    let mut settings = Settings::read(args.command_config.as_deref(), &args.command_property)?;
+    args.properties().for_each(|(name, value)| settings.set(name, value));
+    Ok(settings)
 }
 
 /// None where it would mix with typed lines or printed records.
@@ -99,8 +93,6 @@ struct Session<'a> {
     reader: LineReader,
     reports: Reporter,
     producer: &'a Producer,
-    /// The topic's metadata came once.
-    connected: bool,
     /// The current line, from 1.
     line: u64,
     /// Why reading ended before the input did.
@@ -167,7 +159,7 @@ impl Session<'_> {
         if let Some(value) = parsed.value {
             record = record.value(value);
         }
-        match self.connect().and_then(|()| self.producer.send(&record)) {
+        match self.producer.send(&record) {
             Ok(delivery) if self.sync => delivery.wait().into(),
             Ok(delivery) => Outcome::Accepted(delivery),
             Err(error) => {
@@ -175,16 +167,6 @@ impl Session<'_> {
                 Outcome::Failed(error.into())
             }
         }
-    }
-
-    /// Before the first record: waits for the topic, as Kafka's producer would. Records can be accepted without, but
-    /// then a cluster that cannot be reached is told only after delivery.timeout.ms.
-    fn connect(&mut self) -> Result<(), SendError> {
-        if !self.connected {
-            self.producer.partition_count(self.topic)?;
-            self.connected = true;
-        }
-        Ok(())
     }
 
     /// Why the next lines would meet the same error, each perhaps after a long wait; none if they may fare better.

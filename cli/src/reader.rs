@@ -32,6 +32,16 @@ pub(crate) struct LineReader {
     null_marker: Option<String>,
 }
 
+/// What is odd about the properties, though they work.
+pub(crate) fn doubts(properties: &BTreeMap<String, String>) -> Vec<String> {
+    let flags = ["parse.key", "parse.headers", "ignore.error"];
+    let value = |name: &str| properties.get(name).map(|value| value.trim());
+    let is_word = |value: &str| ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(value));
+    let odd = flags.into_iter().filter_map(|name| Some((name, value(name).filter(|value| !is_word(value))?)));
+    // Kafka's reader does the same, in silence.
+    odd.map(|(name, value)| format!("reader property {name}={value} counts as false: write true or false")).collect()
+}
+
 /// One line taken apart; it borrows the line.
 #[derive(Default)]
 pub(crate) struct Parsed<'l> {
@@ -274,6 +284,13 @@ mod tests {
         let r = reader(&FULL[..1]).unwrap();
         let parsed = r.parse(b"\xff\x00\t\xfe\t", 1).unwrap();
         assert_eq!((parsed.key, parsed.value), (Some(&b"\xff\x00"[..]), Some(&b"\xfe\t"[..])));
+    }
+
+    #[test]
+    fn flags_that_are_neither_true_nor_false_are_told() {
+        let properties = [("parse.key", "yes"), ("parse.headers", " True "), ("ignore.error", "FALSE")];
+        let properties = properties.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        assert_eq!(doubts(&properties), ["reader property parse.key=yes counts as false: write true or false"]);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 
 use klamm::{Delivery, DeliveryError, Fate, RecordMetadata, SendError};
 
+use crate::output;
 use crate::progress::Progress;
+use crate::tally::Tally;
 
 /// Records handed over at once.
 const CHUNK: usize = 1000;
@@ -27,26 +29,37 @@ pub(crate) enum Outcome {
 
 /// Why a record failed, and what is known of it.
 pub(crate) struct Failure {
-    message: String,
+    pub(crate) message: String,
+    /// The message without what differs from record to record.
+    pub(crate) cause: String,
     fate: Fate,
 }
 
 impl Failure {
     /// A record that never left this process.
     pub(crate) fn not_sent(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fate: Fate::NotWritten }
+        let message = message.into();
+        Self { cause: message.clone(), message, fate: Fate::NotWritten }
     }
 }
 
 impl From<SendError> for Failure {
     fn from(error: SendError) -> Self {
-        Self::not_sent(error.to_string())
+        let mut failure = Self::not_sent(error.to_string());
+        if let SendError::TooLarge { max, .. } = error {
+            failure.cause = format!("larger than the {max} bytes that are allowed");
+        }
+        failure
     }
 }
 
 impl From<DeliveryError> for Failure {
     fn from(error: DeliveryError) -> Self {
-        Self { message: error.to_string(), fate: error.fate }
+        let fate = match error.fate {
+            Fate::NotWritten => "not in the log",
+            Fate::Unknown => "may be in the log",
+        };
+        Self { message: error.to_string(), cause: format!("{} ({fate})", error.kind), fate: error.fate }
     }
 }
 
@@ -130,13 +143,15 @@ struct Printer {
     topic: (Arc<str>, String),
     progress: Progress,
     summary: Summary,
+    failures: Tally,
     delivered: Arc<AtomicU64>,
 }
 
 impl Printer {
     fn new(json: bool, progress: Progress, delivered: Arc<AtomicU64>) -> Self {
         let out = json.then(|| BufWriter::with_capacity(64 * 1024, io::stdout().lock()));
-        Self { out, topic: (Arc::from(""), json_text("")), progress, summary: Summary::default(), delivered }
+        let topic = (Arc::from(""), json_text(""));
+        Self { out, topic, progress, summary: Summary::default(), failures: Tally::default(), delivered }
     }
 
     fn run(mut self, chunks: &Receiver<Vec<Entry>>) -> Summary {
@@ -160,6 +175,7 @@ impl Printer {
             self.delivered.store(self.summary.delivered, Ordering::Relaxed);
         }
         self.flush();
+        self.failures.sum_up(&self.progress);
         self.summary
     }
 
@@ -216,7 +232,7 @@ impl Printer {
             let error = json_text(&failure.message);
             self.print(format_args!(r#"{{"error":{error},"fate":"{fate}","line":{line}}}"#));
         }
-        self.progress.say(format_args!("line {line}: {}", failure.message));
+        self.failures.add(line, failure, &self.progress);
     }
 
     /// Prints a line, until the reader of standard output goes away: records matter more than their report.
@@ -234,11 +250,9 @@ impl Printer {
         }
     }
 
-    /// A reader that went away wants no more; anything else is worth a word. Records are sent all the same.
+    /// Records are sent all the same.
     fn close(&mut self, error: &io::Error) {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            eprintln!("klamm: cannot write to standard output: {error}");
-        }
+        output::note(error);
         if let Some(out) = self.out.take() {
             // Not dropped: that would try to write once more.
             drop(out.into_parts());

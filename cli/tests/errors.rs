@@ -10,11 +10,19 @@ use common::*;
 #[test]
 fn bad_usage() {
     let unreadable = TempFile::new("bad.properties", b"a=1\nb=\\u12\n");
+    let illegal = TempFile::new("illegal.properties", b"linger.ms=1\nacks=7\n");
     let no_file = "no/such/file.properties";
     let table: &[(&[&str], &str)] = &[
         (&["--producer-property", "foo"], "malformed property 'foo': write KEY=VALUE"),
         (&["--property", "parse.key"], "malformed property 'parse.key': write KEY=VALUE"),
-        (&["--producer-property", "lingr.ms=5"], "linger.ms"),
+        (&["--producer-property", "sasl.jaas.config:hunter2"], "malformed property '(hidden)'"),
+        (&["--producer-property", "transactional.id=t"], "transactional.id is not implemented yet"),
+        (&["--producer-property", "security.protocol=SSL"], "security.protocol=SSL is not implemented yet"),
+        (&["--producer-property", "interceptor.classes=a.B"], "JVM classes cannot be loaded here"),
+        (
+            &["--command-config", illegal.path()],
+            "illegal.properties, line 2: acks: expected all, -1, 0 or 1, not \"7\"",
+        ),
         (&["--property", "parse.keys=true"], "unknown reader property 'parse.keys': did you mean 'parse.key'?"),
         (&["--property", "headers.separator=:"], "headers.separator and headers.key.separator may not be equal"),
         (&["--producer.config", no_file], no_file),
@@ -39,13 +47,83 @@ fn bad_usage() {
     for (arguments, message) in [
         (&["produce", "--topic", "t"][..], "--bootstrap-server HOST:PORT"),
         (&["produce", "--bootstrap-server", "h:1"], "--topic"),
-        (&["produce", "--bootstrap-server", "no-port", "--topic", "t"], "bootstrap.servers"),
+        (
+            &["produce", "--bootstrap-server", "no-port", "--topic", "t"],
+            "bootstrap.servers: expected host:port, not \"no-port\"",
+        ),
         (&["consume"], "consume"),
     ] {
         let run = run(arguments, b"");
         assert_eq!(run.code, Some(2), "{arguments:?}: {run:?}");
         assert!(run.stderr.contains(message), "{arguments:?}: {}", run.stderr);
     }
+}
+
+#[test]
+fn what_is_odd_is_told_and_done() {
+    let cluster = cluster();
+    for (flags, message) in [
+        (&["--producer-property", "lingr.ms=5"], "unknown property lingr.ms: did you mean linger.ms?"),
+        (&["--producer-property", "client.rack=r"], "client.rack has no effect: "),
+        (&["--max-memory-bytes", "900000"], "buffer.memory=900000 cannot hold what max.request.size=1048576 allows"),
+        (&["--property", "parse.key=yes"], "reader property parse.key=yes counts as false: write true or false"),
+    ] {
+        let run = produce(&cluster, "one", flags, b"x\n");
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{flags:?}: {run:?}");
+        assert!(run.stderr.starts_with(&format!("klamm: warning: {message}")), "{flags:?}: {}", run.stderr);
+        assert_eq!(run.stderr.lines().count(), 1, "{flags:?}: {}", run.stderr);
+    }
+    let file = TempFile::new("odd.properties", b"\nbogus.name=hunter2\n");
+    let run = produce(&cluster, "one", &["--command-config", file.path()], b"x\n");
+    assert!(run.stderr.contains("odd.properties, line 2: unknown property bogus.name\n"), "{}", run.stderr);
+    assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+}
+
+#[test]
+fn many_failures_are_a_few_lines() {
+    let cluster = cluster();
+    let options = klamm_sim::TopicOptions { partitions: 1, max_message_bytes: Some(300), ..Default::default() };
+    cluster.with(|c| c.create_topic_with("small", options));
+    let line = "x".repeat(500) + "\n";
+    let run = produce(&cluster, "small", &["--json"], line.repeat(1000).as_bytes());
+    assert_eq!((run.code, run.stdout.lines().count()), (Some(1), 1000));
+    let told: Vec<&str> = run.stderr.lines().collect();
+    assert!(told.len() < 20 && told[0].starts_with("klamm: line 1: "), "{}", run.stderr);
+    assert!(told[9].starts_with("klamm: line 10: "), "{}", run.stderr);
+    let counted: u64 =
+        told[10..told.len() - 1].iter().map(|line| line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()).sum();
+    assert_eq!(counted, 990, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("more, up to line 1000: larger than the topic's max.message.bytes (not in the log)"),
+        "{}",
+        run.stderr
+    );
+    assert!(told.last().unwrap().contains("1000 of 1000 records failed"), "{}", run.stderr);
+}
+
+/// The disk is full: what was delivered is delivered, and the run did not do all it was to do.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_a_failure() {
+    let cluster = cluster();
+    let servers = cluster.bootstrap_servers();
+    let perf = ["--num-records", "5", "--record-size", "5", "--throughput", "-1"];
+    let cases: [&[&str]; 5] = [
+        &["produce", "--json", "--bootstrap-server", &servers, "--topic", "one"],
+        &[&["perf", "--bootstrap-server", &servers, "--topic", "one"][..], &perf].concat(),
+        &["metadata", "--bootstrap-server", &servers],
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for arguments in cases {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child = command(arguments).stdout(full).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"x\n").unwrap_or_default();
+        let run = finish(child);
+        assert_eq!(run.code, Some(1), "{arguments:?}: {run:?}");
+        assert_eq!(run.stderr.matches("cannot write to standard output").count(), 1, "{arguments:?}: {run:?}");
+    }
+    assert_eq!(values(&cluster).len(), 6);
 }
 
 #[test]
@@ -58,11 +136,26 @@ fn readers_of_every_age_are_known() {
 
 #[test]
 fn help_and_version() {
-    for arguments in [&["--help"][..], &["produce", "--help"], &["perf", "--help"], &["--version"]] {
+    let helps = [&["--help"][..], &["produce", "--help"], &["perf", "--help"], &["metadata", "--help"]];
+    for arguments in [&helps[..], &[&["--version"], &["produce", "--version"], &["perf", "--version"]]].concat() {
         let run = run(arguments, b"");
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{arguments:?}");
         assert!(!run.stdout.is_empty());
     }
+    for command in ["produce", "perf"] {
+        let help = run(&[command, "--help"], b"").stdout;
+        for key in klamm::config::keys() {
+            assert!(help.contains(key.name), "{command} --help: {}", key.name);
+        }
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell], b"");
+        assert_eq!((script.code, script.stderr.as_str()), (Some(0), ""));
+        assert!(script.stdout.contains("num-records"), "{shell}: {}", script.stdout);
+    }
+    let page = run(&["man", "produce"], b"");
+    assert_eq!((page.code, page.stderr.as_str()), (Some(0), ""));
+    assert!(page.stdout.contains(".TH klamm") && page.stdout.contains("compression"), "{}", page.stdout);
     assert!(run(&["produce", "--help"], b"").stdout.contains("headers.key.separator"));
 }
 

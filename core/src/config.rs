@@ -285,7 +285,7 @@ impl<'a> Config<'a> {
         if self.enable_idempotence && self.retries == 0 {
             return needs("enable.idempotence=true", "retries greater than 0");
         }
-        if self.delivery_timeout_ms < self.linger_ms.saturating_add(self.request_timeout_ms) {
+        if self.delivery_timeout_ms < self.linger_ms.saturating_add(self.request_timeout_ms).min(MS_MAX) {
             return needs("delivery.timeout.ms", "at least linger.ms + request.timeout.ms");
         }
         self.bootstrap().try_for_each(|entry| entry.map(|_| ()))?;

@@ -82,7 +82,9 @@ pub enum SendError {
     BrokerShare,
     /// The record can never fit: it exceeds `max.request.size` or the arena. Do not retry.
     TooLarge {
-        /// Upper bound of a record's size with key, value and headers, in bytes.
+        /// The record's size with key, value, headers and framing, in bytes.
+        size: u32,
+        /// The largest that is accepted.
         max: u32,
     },
     /// The record needs the topic's partition count, and it is not known yet. Retry after
@@ -127,7 +129,7 @@ impl fmt::Display for SendError {
         match *self {
             Self::Full => f.write_str("the buffer is full"),
             Self::BrokerShare => f.write_str("the partition's broker holds its share of the buffer"),
-            Self::TooLarge { max } => write!(f, "the record is larger than {max} bytes"),
+            Self::TooLarge { size, max } => write!(f, "the record takes {size} bytes, and {max} are allowed"),
             Self::PartitionsUnknown => f.write_str("the topic's partitions are not known yet"),
             Self::NoSuchPartition { partitions } => write!(f, "no such partition: the topic has {partitions}"),
             Self::TooManyTopics { max } => write!(f, "more than {max} topics"),

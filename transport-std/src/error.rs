@@ -1,18 +1,24 @@
 //! Errors, split by who must act: the configuration's author, the caller of `send`, the owner of a
 //! record that was accepted and then failed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use klamm_core::{ErrorCode, Fate};
 
-/// A configuration that cannot work. The message names the property.
+use crate::config::SyntaxError;
+use crate::config::unknown;
+
+/// A configuration that cannot work. The message names the property, and never shows a secret.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// No client has a property of this name.
+    /// No client has a property of this name
+    /// (with [`Builder::refuse_unknown`](crate::Builder::refuse_unknown)).
     Unknown {
         /// The name as given.
         name: String,
@@ -30,18 +36,36 @@ pub enum ConfigError {
     NoCounterpart {
         /// The property.
         name: String,
+        /// Why, or what to do instead.
+        instead: &'static str,
     },
-    /// The value cannot be read.
+    /// The value cannot be read, or is out of range.
     Invalid {
         /// The property.
         name: String,
-        /// The value as given.
+        /// The value as given; not that of a secret.
         value: String,
         /// What would be legal.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// A value is out of range, or two contradict each other.
     Settings(klamm_core::ConfigError),
+    /// A file of properties cannot be read.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A text of properties is malformed.
+    Syntax(SyntaxError),
+    /// An error in a file or text.
+    At {
+        /// Where: e.g. `producer.properties, line 3`.
+        place: String,
+        /// What.
+        error: Box<ConfigError>,
+    },
     /// The operating system refused a poller or a thread.
     Io(io::Error),
 }
@@ -49,16 +73,16 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { name, suggestion: Some(known) } => {
-                write!(f, "unknown property {name}: did you mean {known}?")
-            }
-            Self::Unknown { name, suggestion: None } => write!(f, "unknown property {name}"),
+            Self::Unknown { name, suggestion } => unknown(f, name, *suggestion),
             Self::NotYet { name, instead } => write!(f, "{name} is not implemented yet: {instead}"),
-            Self::NoCounterpart { name } => {
-                write!(f, "{name} configures a part of the Java client that klamm does not have: remove it")
+            Self::NoCounterpart { name, instead } => {
+                write!(f, "{name} configures a part of the Java client that klamm does not have: {instead}")
             }
             Self::Invalid { name, value, expected } => write!(f, "{name}: expected {expected}, not {value:?}"),
             Self::Settings(error) => error.fmt(f),
+            Self::File { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Syntax(error) => f.write_str(error.what()),
+            Self::At { place, error } => write!(f, "{place}: {error}"),
             Self::Io(error) => write!(f, "cannot start the I/O thread: {error}"),
         }
     }
@@ -68,7 +92,9 @@ impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Settings(error) => Some(error),
-            Self::Io(error) => Some(error),
+            Self::File { error, .. } | Self::Io(error) => Some(error),
+            Self::Syntax(error) => Some(error),
+            Self::At { error, .. } => Some(error),
             _ => None,
         }
     }
@@ -99,7 +125,9 @@ pub enum SendError {
     },
     /// The record can never fit: it exceeds `max.request.size` or `buffer.memory`.
     TooLarge {
-        /// Upper bound of a record's size with key, value and headers, in bytes.
+        /// The record's size with key, value, headers and framing, in bytes.
+        size: u32,
+        /// What there is room for: `max.request.size`, or what `buffer.memory` can hold if that is less.
         max: u32,
     },
     /// The cluster refuses the topic, and waiting will not change that.
@@ -148,8 +176,9 @@ impl fmt::Display for SendError {
             Self::Full => f.write_str("buffer.memory is exhausted"),
             Self::PartitionsUnknown => f.write_str("the topic's partitions are not known yet"),
             Self::Timeout { cause, .. } => f.write_str(cause),
-            Self::TooLarge { max } => {
-                write!(f, "the record is larger than {max} bytes: raise max.request.size, or send less")
+            Self::TooLarge { size, max } => {
+                write!(f, "the record takes {size} bytes, and {max} are allowed: ")?;
+                f.write_str("raise max.request.size (and buffer.memory if that is smaller), or send less")
             }
             Self::Topic { error, topic } => write!(f, "topic {topic:?}: {error}"),
             Self::TopicName { max } => write!(f, "a topic name has 1 to {max} bytes"),

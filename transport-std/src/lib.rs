@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod cells;
-mod config;
+pub mod config;
 mod delivery;
 mod error;
 mod failures;
@@ -16,7 +16,7 @@ mod shared;
 mod waiters;
 mod wake;
 
-pub use config::Builder;
+pub use config::{Builder, ConfigWarning, ConfigWarningKind};
 pub use delivery::{Delivery, RecordMetadata};
 pub use error::{CloseError, ConfigError, DeliveryError, DeliveryErrorKind, ErrorCode, Fate, SendError};
 pub use klamm_core::{

@@ -410,7 +410,7 @@ impl Shared {
                     SendError::Topic { error, topic: name.into() }
                 }
             }
-            Core::TooLarge { max } => SendError::TooLarge { max },
+            Core::TooLarge { size, max } => SendError::TooLarge { size, max },
             Core::NoSuchPartition { partitions } => SendError::NoSuchPartition { partitions },
             Core::TooManyTopics { max } => SendError::TooManyTopics { max },
             Core::TopicName { max } => SendError::TopicName { max },

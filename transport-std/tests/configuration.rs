@@ -1,6 +1,6 @@
 //! What cannot be configured, and what a producer without a cluster says.
 
-use klamm::{ConfigError, Limits, Producer};
+use klamm::{ConfigError, Limits, Producer, Record, SendError};
 
 #[test]
 fn a_java_configuration_is_taken_as_it_is() {
@@ -27,16 +27,15 @@ fn a_java_configuration_is_taken_as_it_is() {
 fn errors_name_the_property() {
     let error = |properties: &[(&str, &str)]| Producer::from_properties(properties.iter().copied()).unwrap_err();
     assert!(error(&[]).to_string().contains("bootstrap.servers"));
-    assert!(error(&[("bootstrap.servers", "host")]).to_string().contains("bootstrap.servers"));
+    let bad = error(&[("bootstrap.servers", "a:1,host")]).to_string();
+    assert_eq!(bad, "bootstrap.servers: expected host:port, not \"host\"");
     assert!(error(&[("bootstrap.servers", "a:1"), ("linger.ms", "-1")]).to_string().contains("linger.ms"));
     assert!(matches!(
         error(&[("bootstrap.servers", "a:1"), ("max.in.flight.requests.per.connection", "6")]),
-        ConfigError::Settings(_)
+        ConfigError::Invalid { .. }
     ));
     let conflict = error(&[("bootstrap.servers", "a:1"), ("enable.idempotence", "true"), ("acks", "1")]);
     assert!(conflict.to_string().contains("enable.idempotence"), "{conflict}");
-    let unknown = error(&[("bootstrap.servers", "a:1"), ("max.block.msec", "1")]);
-    assert!(unknown.to_string().contains("max.block.ms"), "{unknown}");
     let too_small = Producer::builder()
         .bootstrap_servers("a:1")
         .limits(Limits { block_size: 4, buffer_memory: 1 << 20, ..Limits::default() })
@@ -45,6 +44,34 @@ fn errors_name_the_property() {
     if let Ok(producer) = too_small {
         producer.close_now();
     }
+}
+
+#[test]
+fn warnings_are_told_and_the_producer_starts() {
+    let (told, hears) = std::sync::mpsc::channel();
+    let builder = Producer::builder()
+        .properties([("bootstrap.servers", "localhost:1"), ("max.block.msec", "1"), ("buffer.memory", "0")])
+        .unwrap()
+        .on_warning(move |warning| told.send(warning.to_string()).unwrap());
+    let asked: Vec<String> = builder.warnings().iter().map(ToString::to_string).collect();
+    builder.build().unwrap().close_now();
+    let heard: Vec<String> = hears.iter().collect();
+    assert_eq!(asked, heard);
+    assert_eq!(heard[0], "unknown property max.block.msec: did you mean max.block.ms?");
+    assert!(heard[1].starts_with("buffer.memory=0 cannot hold"), "{heard:?}");
+}
+
+#[test]
+fn a_record_too_large_tells_its_size() {
+    let properties = [("bootstrap.servers", "localhost:1"), ("max.request.size", "1000")];
+    let producer = Producer::from_properties(properties).unwrap();
+    let Err(SendError::TooLarge { size, max }) = producer.try_send(&Record::to("t").value(&[0; 5000])) else {
+        panic!("accepted")
+    };
+    assert!(max == 1000 && (5000..5100).contains(&size), "{size} {max}");
+    let text = SendError::TooLarge { size, max }.to_string();
+    assert!(text.starts_with(&format!("the record takes {size} bytes, and 1000 are allowed: raise max.request.size")));
+    producer.close_now();
 }
 
 #[test]

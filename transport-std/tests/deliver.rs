@@ -253,7 +253,7 @@ fn large_records_and_batches_that_are_split() {
     let large = vec![b'x'; 900_000];
     assert_eq!(producer.send(&Record::to("t").value(&large)).unwrap().wait().unwrap().offset, 0);
     let max = match producer.try_send(&Record::to("t").value(&vec![0; 2_000_000])) {
-        Err(SendError::TooLarge { max }) => max,
+        Err(SendError::TooLarge { max, .. }) => max,
         other => panic!("{other:?}"),
     };
     assert_eq!(max, 1_048_576);

@@ -30,6 +30,13 @@ pub(crate) fn minimal_firmware(target: &str) -> Result<PathBuf> {
     executable(cargo, &format!("examples/minimal-thumb for {target}"))
 }
 
+/// Builds an example of the crate `klamm`.
+pub(crate) fn library_example(name: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "-p", "klamm", "--example", name]).current_dir(crate::root());
+    executable(cargo, name)
+}
+
 /// Runs `cargo build` and reads from its messages which executable it made.
 fn executable(mut cargo: Command, what: &str) -> Result<PathBuf> {
     cargo.args(["--message-format", "json-render-diagnostics"]);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod docs;
 mod elf;
 mod kafka;
 mod limits;
@@ -30,8 +31,9 @@ cargo xtask COMMAND
   bench [--check] [--save]             instructions per record, from callgrind
   size [--check] [--save]              RAM of the tables, flash of the smallest firmware
   link                                 check that this firmware links no allocator and no panic machinery
+  docs [--check]                       write the documents that are made from code
 
---check fails where a value is above its limit in xtask/limits.txt; --save sets the limits anew.
+--check fails where a value is above its limit in xtask/limits.txt, or a document is stale; --save sets the limits anew.
 ";
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "bench" => bench::main(rest),
         "size" => size::main(rest),
         "link" => link::main(rest),
+        "docs" => docs::main(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -46,9 +46,12 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "docs",
-        about: "documentation without broken links",
+        about: "documentation without broken links, and up to date where it is made from code",
         limit: minutes(20),
-        steps: || vec![Step::cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-Dwarnings")],
+        steps: || {
+            let rustdoc = Step::cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-Dwarnings");
+            vec![rustdoc, Step::xtask("docs --check")]
+        },
     },
     Suite {
         name: "unit",

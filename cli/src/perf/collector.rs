@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
-use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use klamm::{Delivery, Fate};
 
 use super::stats::Stats;
+use crate::output::print;
 use crate::progress::Progress;
 
 /// Records of a chunk: about one batch of small records.
@@ -269,10 +269,4 @@ impl Collected {
             progress.aside(|| print(&text));
         }
     }
-}
-
-/// Text on standard output, at once; whoever closed it does not want it.
-pub(crate) fn print(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use klamm::{Delivery, Producer, Record, SendError};
 
 use crate::args::Perf;
-use crate::config::{self, Properties, Usage};
+use crate::config::{Settings, Usage};
+use crate::output::print;
 use crate::progress::Progress;
-use collector::{Clock, Collector, Plan, print};
+use collector::{Clock, Collector, Plan};
 use payload::Payload;
 
 /// Records between two readings of the clock, while nothing waits.
@@ -20,10 +21,14 @@ const CLOCK_STEP: u32 = 8;
 /// Sleeps shorter than this are saved up.
 const LEAST_SLEEP: Duration = Duration::from_millis(2);
 
+/// The name by which Kafka's tool is known to brokers.
+const CLIENT_ID: &str = "perf-producer-client";
+
 /// Runs the command; whether every record was delivered.
 pub(crate) fn run(args: &Perf) -> Result<bool, Usage> {
     check(args)?;
-    let producer = config::producer(properties(args)?, "perf-producer-client")?;
+    let settings = settings(args)?;
+    let producer = settings.producer(CLIENT_ID)?;
     if let Some(path) = &args.payload_file {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         print(&format!("Reading payloads from: {}\n", path.display()));
@@ -66,7 +71,7 @@ pub(crate) fn run(args: &Perf) -> Result<bool, Usage> {
         print(&steady.summary(clock.now_ms()));
     }
     if args.print_metrics {
-        print_metrics(&producer);
+        print_metrics(&producer, &settings.client_id(CLIENT_ID));
     }
     producer.close_now();
     for (kind, count) in collected.failures {
@@ -83,10 +88,12 @@ pub(crate) fn run(args: &Perf) -> Result<bool, Usage> {
 }
 
 fn check(args: &Perf) -> Result<(), Usage> {
-    if args.transactional_id.is_some() || args.transaction_duration_ms.is_some() {
-        return Err(
-            "transactions are not implemented: leave out --transactional-id and --transaction-duration-ms".to_owned()
-        );
+    let transactions =
+        [("--transactional-id", &args.transactional_id), ("--transaction-duration-ms", &args.transaction_duration_ms)];
+    if let Some((flag, _)) = transactions.iter().find(|(_, value)| value.is_some()) {
+        return Err(format!(
+            "{flag} is not implemented yet: leave it out; records are idempotent without transactions"
+        ));
     }
     if args.throughput == 0.0 || args.throughput.is_nan() {
         return Err("--throughput 0 would never send: give records per second, or -1 for no limit".to_owned());
@@ -97,14 +104,12 @@ fn check(args: &Perf) -> Result<(), Usage> {
     Ok(())
 }
 
-fn properties(args: &Perf) -> Result<Properties, Usage> {
-    let mut properties = Properties::new();
-    config::add_file(&mut properties, args.command_config.as_deref())?;
-    config::add_pairs(&mut properties, &args.command_property)?;
+fn settings(args: &Perf) -> Result<Settings, Usage> {
+    let mut settings = Settings::read(args.command_config.as_deref(), &args.command_property)?;
     if let Some(servers) = &args.bootstrap_server {
-        properties.insert("bootstrap.servers".to_owned(), servers.clone());
+        settings.set("bootstrap.servers", servers);
     }
-    Ok(properties)
+    Ok(settings)
 }
 
 struct Sender<'a> {
@@ -215,10 +220,14 @@ impl Throttle {
 }
 
 /// The producer's counters, laid out as Kafka's tool lays out its metrics.
-fn print_metrics(producer: &Producer) {
+fn print_metrics(producer: &Producer, client_id: &str) {
     // By way of Debug, so that a counter added to the library appears here by itself.
     let debug = format!("{:#?}", producer.stats());
-    let entries: Vec<_> = debug.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": ")).collect();
+    let counters = debug.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": "));
+    let mut entries: Vec<_> = counters
+        .map(|(name, value)| (format!("producer-metrics:{}:{{client-id={client_id}}}", name.replace('_', "-")), value))
+        .collect();
+    entries.sort();
     let width = entries.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut text = format!("\n{:<width$}   Value\n", "Metric Name");
     for (name, value) in entries {

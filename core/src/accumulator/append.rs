@@ -35,11 +35,11 @@ impl State<'_> {
     /// Checks a record against every limit that does not depend on its partition.
     pub(crate) fn size_record(&self, record: &Record<'_>) -> Result<Sized, SendError> {
         let max = self.record_size_max;
-        let too_large = SendError::TooLarge { max };
-        let payload = encode::payload_size(record).ok_or(too_large)?;
-        let bound = payload.checked_add(HEADER_SIZE + PREFIX_MAX).ok_or(too_large)?;
+        // A size that cannot be counted is too large all the same.
+        let payload = encode::payload_size(record).unwrap_or(u32::MAX);
+        let bound = payload.saturating_add(HEADER_SIZE + PREFIX_MAX);
         if bound > max {
-            return Err(too_large);
+            return Err(SendError::TooLarge { size: bound, max });
         }
         let (timestamp, uptime) = match record.timestamp {
             Some(timestamp) if timestamp < 0 => return Err(SendError::Timestamp),

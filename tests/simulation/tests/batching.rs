@@ -226,7 +226,7 @@ fn a_small_buffer_moves_many_records() {
 fn too_large_is_not_full() {
     let options = linger(5).limit(small(10)).configure(|config| config.max_request_size = 1000);
     let (mut world, topic) = warm(options, 1);
-    let Err(SendError::TooLarge { max }) = world.send_value(topic, [0; 1000]) else { panic!("not too large") };
+    let Err(SendError::TooLarge { max, .. }) = world.send_value(topic, [0; 1000]) else { panic!("not too large") };
     assert_eq!(max, 1000);
     // 61 bytes of header, 21 of the record's own at most, and what stands around the value.
     world.send_value(topic, [0; 900]).unwrap();
@@ -236,7 +236,7 @@ fn too_large_is_not_full() {
 
     // The memory is smaller than max.request.size: it is the limit.
     let (mut world, topic) = warm(linger(5).limit(small(10)), 1);
-    let Err(SendError::TooLarge { max }) = world.send_value(topic, [0; 3000]) else { panic!("not too large") };
+    let Err(SendError::TooLarge { max, .. }) = world.send_value(topic, [0; 3000]) else { panic!("not too large") };
     assert!(max < 2560);
     world.send_value(topic, vec![0; max as usize - 61 - 21 - 5]).unwrap();
     assert!(world.run_until_idle(1000));

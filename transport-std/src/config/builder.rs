@@ -1,11 +1,14 @@
 //! The typed builder: one method per setting.
 
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use klamm_core::{Config, Limits};
 
 use crate::config::properties;
+use crate::config::setters::MS_MAX;
+use crate::config::warning::{ConfigWarning, ConfigWarningKind};
 use crate::error::ConfigError;
 use crate::io::socket::SocketOptions;
 use crate::producer::Producer;
@@ -13,6 +16,8 @@ use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Pro
 
 /// Told about each [`Problem`], with a sentence for people.
 pub(crate) type OnProblem = Box<dyn Fn(&Problem, &str) + Send>;
+/// Told about each [`ConfigWarning`].
+type OnWarning = Box<dyn Fn(&ConfigWarning) + Send>;
 
 /// Settings of a [`Producer`], with Kafka's names and, unless said otherwise, Kafka's defaults.
 ///
@@ -31,12 +36,16 @@ pub(crate) type OnProblem = Box<dyn Fn(&Problem, &str) + Send>;
 pub struct Builder {
     pub(crate) core: Config<'static>,
     pub(crate) max_block_ms: u64,
-    buffer_memory: usize,
+    pub(super) buffer_memory: usize,
     limits: Option<Limits>,
     pub(crate) socket: SocketOptions,
     pub(crate) on_problem: Option<OnProblem>,
+    on_warning: Option<OnWarning>,
+    /// What [`property`](Self::property) found odd.
+    pub(super) warnings: Vec<ConfigWarning>,
+    refuse_unknown: bool,
     idempotence: Option<bool>,
-    delivery_timeout_ms: Option<u32>,
+    pub(super) delivery_timeout_ms: Option<u32>,
     reconnect_backoff_ms: Option<u32>,
     reconnect_backoff_max_ms: Option<u32>,
 }
@@ -65,6 +74,9 @@ impl Builder {
             limits: None,
             socket: SocketOptions::default(),
             on_problem: None,
+            on_warning: None,
+            warnings: Vec::new(),
+            refuse_unknown: false,
             idempotence: None,
             delivery_timeout_ms: None,
             reconnect_backoff_ms: None,
@@ -223,15 +235,29 @@ impl Builder {
         self
     }
 
-    /// Sets one property by Kafka's name.
+    /// Calls `told` with each [`ConfigWarning`] during [`build`](Self::build), on the calling thread.
+    pub fn on_warning(mut self, told: impl Fn(&ConfigWarning) + Send + 'static) -> Self {
+        self.on_warning = Some(Box::new(told));
+        self
+    }
+
+    /// Whether [`build`](Self::build) refuses properties whose names nobody knows, instead of warning of them as
+    /// Java does. Default false.
+    pub fn refuse_unknown(mut self, refuse: bool) -> Self {
+        self.refuse_unknown = refuse;
+        self
+    }
+
+    /// Sets one property by Kafka's name, or by librdkafka's. A name that nobody knows is left out, which is a
+    /// [warning](Self::warnings).
     ///
     /// # Errors
-    /// The name is unknown or not implemented yet, or the value is illegal.
+    /// The value is illegal, or asks for something that is not implemented yet, or that only Java has.
     pub fn property(self, name: &str, value: &str) -> Result<Self, ConfigError> {
         properties::set(self, name, value)
     }
 
-    /// Sets properties by Kafka's names.
+    /// Sets properties by Kafka's names: pairs, a `HashMap`, and the like.
     ///
     /// # Errors
     /// As [`property`](Self::property), for the first that fails.
@@ -243,6 +269,56 @@ impl Builder {
         properties.into_iter().try_fold(self, |builder, (name, value)| builder.property(name.as_ref(), value.as_ref()))
     }
 
+    /// Sets the properties of a text in Java's `.properties` syntax
+    /// (see [`parse_properties`](crate::config::parse_properties)).
+    ///
+    /// # Errors
+    /// As [`property`](Self::property), or the text is malformed. [`ConfigError::At`] names the line.
+    pub fn properties_text(self, text: &str) -> Result<Self, ConfigError> {
+        properties::set_text(self, None, text.as_bytes())
+    }
+
+    /// Sets the properties of a `.properties` file, such as Java's clients read.
+    ///
+    /// ```no_run
+    /// let producer = klamm::Producer::builder().properties_file("producer.properties")?.build()?;
+    /// # Ok::<(), klamm::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`properties_text`](Self::properties_text), with the file's name; or the file cannot be read.
+    pub fn properties_file(self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+        properties::set_text(self, Some(path), &bytes)
+    }
+
+    /// What is odd about the settings so far, though they work: unknown names, properties without effect,
+    /// a `buffer.memory` that is too small for the rest.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<ConfigWarning> {
+        let mut warnings = self.warnings.clone();
+        let core = &self.core;
+        let largest = [("max.request.size", core.max_request_size), ("batch.size", core.batch_size)];
+        warnings.extend(largest.into_iter().filter(|(_, size)| self.buffer_memory < *size as usize).map(
+            |(name, size)| ConfigWarningKind::BufferMemory { buffer_memory: self.buffer_memory, name, size }.into(),
+        ));
+        warnings
+    }
+
+    pub(super) fn warn(&mut self, kind: ConfigWarningKind) {
+        self.warnings.push(kind.into());
+    }
+
+    /// Tells the warnings to whoever wants to hear them.
+    fn tell_warnings(&self) {
+        for warning in self.warnings() {
+            if let Some(told) = &self.on_warning {
+                told(&warning);
+            }
+        }
+    }
+
     /// Starts the producer: its I/O thread, and nothing else. It connects when the first record or
     /// question arrives, and a cluster that cannot be reached is not an error here.
     ///
@@ -251,16 +327,20 @@ impl Builder {
     /// poller or a thread.
     pub fn build(self) -> Result<Producer, ConfigError> {
         let (settings, limits) = self.settle()?;
+        settings.tell_warnings();
         crate::io::start(settings, &limits)
     }
 
     /// Applies the rules that depend on several settings.
     pub(crate) fn settle(mut self) -> Result<(Self, Limits), ConfigError> {
+        if self.refuse_unknown {
+            self.check_names()?;
+        }
         let core = &mut self.core;
         core.enable_idempotence = self.idempotence.unwrap_or(core.acks == Acks::All && core.retries > 0);
-        core.delivery_timeout_ms = self
-            .delivery_timeout_ms
-            .unwrap_or_else(|| core.delivery_timeout_ms.max(core.linger_ms.saturating_add(core.request_timeout_ms)));
+        // As Java: what is set is taken at its word, and the default makes room for the other two.
+        let least = core.linger_ms.saturating_add(core.request_timeout_ms).min(MS_MAX);
+        core.delivery_timeout_ms = self.delivery_timeout_ms.unwrap_or(core.delivery_timeout_ms.max(least));
         if let Some(backoff) = self.reconnect_backoff_ms {
             core.reconnect_backoff_ms = backoff;
             core.reconnect_backoff_max_ms = backoff;
@@ -268,14 +348,35 @@ impl Builder {
         if let Some(max) = self.reconnect_backoff_max_ms {
             core.reconnect_backoff_max_ms = max;
         }
-        core.validate()?;
+        core.validate().map_err(|error| in_words(error, core.bootstrap_servers.as_str()))?;
         let limits = self.limits.unwrap_or_else(|| limits_for(self.buffer_memory, self.core.batch_size));
         Ok((self, limits))
+    }
+
+    /// Refuses the first name that nobody knows.
+    fn check_names(&self) -> Result<(), ConfigError> {
+        for ConfigWarning { kind, place } in &self.warnings {
+            let ConfigWarningKind::Unknown { name, suggestion } = kind else { continue };
+            let error = ConfigError::Unknown { name: name.clone(), suggestion: *suggestion };
+            return Err(match place {
+                Some(place) => ConfigError::At { place: place.clone(), error: Box::new(error) },
+                None => error,
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn max_block(&self) -> Duration {
         Duration::from_millis(self.max_block_ms)
     }
+}
+
+/// The core's error, with the entry of `bootstrap.servers` that it can only count.
+fn in_words(error: klamm_core::ConfigError, servers: &str) -> ConfigError {
+    let klamm_core::ConfigError::BadBootstrapServer { index } = error else { return error.into() };
+    let mut entries = servers.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let entry = entries.nth(index as usize).unwrap_or(servers).to_owned();
+    ConfigError::Invalid { name: "bootstrap.servers".to_owned(), value: entry, expected: "host:port".into() }
 }
 
 /// Table sizes for a server. Memory of tables that are not touched costs nothing.
@@ -338,6 +439,25 @@ mod tests {
         let (both, _) = base().reconnect_backoff_max_ms(90).reconnect_backoff_ms(70).settle().unwrap();
         assert_eq!(both.core.reconnect_backoff_max_ms, 90);
         assert!(matches!(Builder::new().settle(), Err(ConfigError::Settings(_))));
+    }
+
+    #[test]
+    fn bad_servers_are_quoted() {
+        for (servers, entry) in
+            [("no-port", "no-port"), ("a:1, b ,c:2", "b"), (" ,a:1,,::1:9", "::1:9"), ("a:0", "a:0")]
+        {
+            let error = Builder::new().bootstrap_servers(servers).settle().unwrap_err();
+            assert_eq!(error.to_string(), format!("bootstrap.servers: expected host:port, not {entry:?}"));
+        }
+    }
+
+    #[test]
+    fn a_memory_smaller_than_a_record_is_told() {
+        let told = |builder: Builder| builder.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(told(base()), [""; 0]);
+        let small = "buffer.memory=1000 cannot hold what max.request.size=1048576 allows";
+        assert_eq!(told(base().buffer_memory(1000).batch_size(1000)), [small]);
+        assert_eq!(told(base().buffer_memory(1000)).len(), 2);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     // Asked for first: an allocation that fails would end the process.
     if Vec::<u8>::new().try_reserve_exact(limits.buffer_memory).is_err() {
         let value = limits.buffer_memory.to_string();
-        let expected = "as much memory as there is";
+        let expected = "as much memory as there is".into();
         return Err(ConfigError::Invalid { name: "buffer.memory".into(), value, expected });
     }
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;

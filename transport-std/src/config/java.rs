@@ -1,19 +1,36 @@
-//! Java's `.properties` syntax, so that the files which configure Kafka's tools configure this one.
-//!
-//! As `java.util.Properties` reads them: `#` and `!` start comments; key and value are parted by `=`, `:` or white
-//! space; a backslash escapes a character, `\uXXXX` names a UTF-16 unit, and a backslash at the end of a line joins
-//! the next one to it. One difference: Java takes the bytes as Latin-1. We take them as UTF-8 where they are valid
-//! UTF-8 (every ASCII file is both), and as Latin-1 otherwise.
+//! Java's `.properties` syntax, so that the files which configure Java's clients configure this one.
 
 use std::fmt;
 
-/// What is wrong with a file, and in which line.
+/// One entry of a `.properties` text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
-    /// The natural line where the entry starts, from 1.
-    pub(crate) line: usize,
+#[non_exhaustive]
+pub struct Property {
+    /// The line where it starts, from 1.
+    pub line: usize,
+    /// The name, unescaped.
+    pub name: String,
+    /// The value, unescaped.
+    pub value: String,
+}
+
+/// What is wrong with a `.properties` text, and in which line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyntaxError {
+    /// The line where the entry starts, from 1.
+    pub line: usize,
     what: &'static str,
 }
+
+impl SyntaxError {
+    /// What is wrong, without the line.
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
+    }
+}
+
+impl std::error::Error for SyntaxError {}
 
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,8 +38,18 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// The entries in the file's order; a repeated key appears each time it is given, and its last value counts.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, SyntaxError> {
+/// Reads a `.properties` text as `java.util.Properties` does. Entries come in their order; a repeated name
+/// appears each time it is given, and its last value counts.
+///
+/// `#` and `!` start comments; name and value are parted by `=`, `:` or white space; a backslash escapes a
+/// character, `\uXXXX` names a UTF-16 unit, and a backslash at the end of a line joins the next one to it.
+///
+/// Java takes the bytes of a stream as Latin-1. Here they are UTF-8 where they are valid UTF-8 (every ASCII
+/// file is both), and Latin-1 otherwise: files written for either are read as they were meant.
+///
+/// # Errors
+/// A `\u` escape that names no character; Java refuses it too.
+pub fn parse_properties(bytes: &[u8]) -> Result<Vec<Property>, SyntaxError> {
     let text = match std::str::from_utf8(bytes) {
         Ok(utf8) => utf8.to_owned(),
         Err(_) => bytes.iter().map(|&b| char::from(b)).collect(),
@@ -42,7 +69,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<(String, String)>, SyntaxError> 
         }
         let (key, value) = split_entry(&logical);
         let at = |what| SyntaxError { line: index + 1, what };
-        entries.push((unescape(key).map_err(at)?, unescape(value).map_err(at)?));
+        let (name, value) = (unescape(key).map_err(at)?, unescape(value).map_err(at)?);
+        entries.push(Property { line: index + 1, name, value });
     }
     Ok(entries)
 }
@@ -138,7 +166,11 @@ mod tests {
     use super::*;
 
     fn entries(text: &str) -> Vec<(String, String)> {
-        parse(text.as_bytes()).unwrap()
+        pairs(text.as_bytes())
+    }
+
+    fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
+        parse_properties(bytes).unwrap().into_iter().map(|entry| (entry.name, entry.value)).collect()
     }
 
     fn one(text: &str) -> (String, String) {
@@ -195,14 +227,20 @@ mod tests {
         for text in
             ["a=1\nb=\\u12", "a=1\nb=\\u12g4", "a=1\nb=\\u", "a=1\nb=\\u+123", "a=1\nb=\\u12\u{fc}", "\nb=\\uD83D"]
         {
-            assert_eq!(parse(text.as_bytes()).unwrap_err().line, 2, "{text:?}");
+            assert_eq!(parse_properties(text.as_bytes()).unwrap_err().line, 2, "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_are_those_where_entries_start() {
+        let lines = |text: &str| parse_properties(text.as_bytes()).unwrap().iter().map(|e| e.line).collect::<Vec<_>>();
+        assert_eq!(lines("# c\n\na=1\nb=\\\n  2\r\nc=3\rd=4"), [3, 4, 6, 7]);
     }
 
     #[test]
     fn encodings() {
         assert_eq!(one("a=ü"), pair("a", "ü"));
-        assert_eq!(parse(b"a=\xfc").unwrap(), [pair("a", "ü")]);
+        assert_eq!(pairs(b"a=\xfc"), [pair("a", "ü")]);
     }
 
     #[test]
@@ -217,7 +255,7 @@ mod tests {
                     alphabet[(state >> 16) as usize % alphabet.len()]
                 })
                 .collect();
-            let _ = parse(&text);
+            let _ = parse_properties(&text);
             state = state.wrapping_add(1);
         }
     }
