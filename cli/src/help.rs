@@ -18,7 +18,7 @@ pub(crate) fn with_properties(text: &str) -> String {
     for key in keys().filter(|key| key.support == Support::Set) {
         let head = format!("{}={}", key.name, key.default.unwrap_or(""));
         // Writing into a String cannot fail.
-        let _ = writeln!(help, "  {head}\n      {} {}", key.doc, key.valid);
+        let _ = writeln!(help, "  {head}\n      {}", format!("{} {}", key.doc, key.valid).trim_end());
     }
     for (title, wanted) in [
         ("ACCEPTED, without effect", 0),

@@ -47,7 +47,8 @@ impl From<SendError> for Failure {
     fn from(error: SendError) -> Self {
         let mut failure = Self::not_sent(error.to_string());
         if let SendError::TooLarge { max, .. } = error {
-            failure.cause = format!("larger than the {max} bytes that are allowed");
+            failure.cause =
+                format!("larger than {max} bytes: raise max.request.size (and buffer.memory if that is smaller)");
         }
         failure
     }

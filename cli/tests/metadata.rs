@@ -186,7 +186,7 @@ fn who_does_not_speak_kafka() {
         let _ = stream.read(&mut [0; 512]);
         let _ = stream.write_all(&[0, 0, 0, 10, 0, 0, 0, 1, 0, 0, 0x7f, 0xff, 0xff, 0xff]);
     });
-    let silent = server(|stream| std::mem::forget(stream));
+    let silent = server(std::mem::forget);
     for (address, message) in [
         (closed.as_str(), "cannot connect to 127.0.0.1:"),
         ("no-such-host.invalid:9092", "no-such-host.invalid:9092: its name "),

@@ -152,6 +152,22 @@ fn failures_are_counted_and_fail_the_run() {
     assert!(run.stderr.contains("20 records failed: ") && run.stderr.contains("max.message.bytes"), "{}", run.stderr);
 }
 
+/// However much the sizes differ: a line per cause.
+#[test]
+fn payloads_too_large_share_a_line() {
+    let cluster = cluster();
+    let pieces: String = (2000..2040).map(|size| "x".repeat(size) + "\n").collect();
+    let file = TempFile::new("large-payloads.txt", pieces.as_bytes());
+    let flags = ["--num-records", "50", "--throughput", "-1", "--payload-file", file.path()];
+    let run =
+        perf(&cluster, &[&flags[..], &["--command-property", "max.request.size=1000", "batch.size=500"]].concat());
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert_eq!(
+        run.stderr,
+        "klamm: 50 records failed: larger than 1000 bytes: raise max.request.size (and buffer.memory if that is smaller)\n"
+    );
+}
+
 #[test]
 fn an_unreachable_broker_ends_the_run() {
     let flags = [

@@ -12,12 +12,13 @@ const INTRO: &str = "\
 
 Every property of Kafka's producer (as of 4.x), with Kafka's type, default and range, and what klamm makes of it. In a program
 each setting is a method of `klamm::Builder`; by name, properties come from pairs and maps (`Builder::properties`), from
-`.properties` texts and files (`properties_text`, `properties_file`), and for the command also from the environment.
+`.properties` texts and files (`properties_text`, `properties_file`), and for the command also from the environment: `KLAMM_LINGER_MS` for
+`linger.ms`. There a flag wins over `--command-property`, that over the file, the file over the environment.
 
 - **Kafka's default is always accepted**, also of what klamm has no use for.
 - **An illegal value is an error** that names the property, the range and, in a file, the line.
 - **An unknown name is a warning**, with the name that was perhaps meant; with `Builder::refuse_unknown(true)` it is an error.
-- **What is not implemented is an error** that says so. Nothing is ignored in silence.
+- **What is not implemented is an error** that says so. What has no effect here is a warning.
 - Times beyond 2147483647 ms (24 days), which mean \"never\" in Java's configurations, count as that.
 - `delivery.timeout.ms` must be at least `linger.ms` + `request.timeout.ms`. If it is not set, it grows to that.
 - `enable.idempotence` needs `acks=all` and `retries` above 0. If it is not set, it is true where these allow it.

@@ -64,7 +64,7 @@ pub enum ConfigError {
         /// Where: e.g. `producer.properties, line 3`.
         place: String,
         /// What.
-        error: Box<ConfigError>,
+        error: Box<Self>,
     },
     /// The operating system refused a poller or a thread.
     Io(io::Error),

@@ -355,7 +355,7 @@ mod tests {
                 let id = topic.id.map(|id| id.map(|byte| format!("{byte:02x}")).concat());
                 assert_eq!(
                     id.as_deref(),
-                    json["topicId"].as_str().filter(|id| version >= 10 && id.trim_matches('0') != "")
+                    json["topicId"].as_str().filter(|id| version >= 10 && !id.trim_matches('0').is_empty())
                 );
                 assert_eq!(topic.partitions.len(), json["partitions"].as_array().unwrap().len());
                 let partitions = topic.partitions.iter().zip(json["partitions"].as_array().unwrap());

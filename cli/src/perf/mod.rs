@@ -13,6 +13,7 @@ use crate::args::Perf;
 use crate::config::{Settings, Usage};
 use crate::output::print;
 use crate::progress::Progress;
+use crate::report::Failure;
 use collector::{Clock, Collector, Plan};
 use payload::Payload;
 
@@ -137,8 +138,9 @@ impl Sender<'_> {
             match self.connect(i).and_then(|()| self.send(value)) {
                 Ok(delivery) => self.collector.add(delivery, sent_ms, value.len()),
                 Err(error) => {
-                    *self.failures.entry(error.to_string()).or_default() += 1;
-                    if ends_the_run(&error, i == 0) {
+                    let ends = ends_the_run(&error, i == 0);
+                    *self.failures.entry(Failure::from(error).cause).or_default() += 1;
+                    if ends {
                         return Some(i + 1);
                     }
                 }

@@ -340,7 +340,7 @@ impl Builder {
         core.enable_idempotence = self.idempotence.unwrap_or(core.acks == Acks::All && core.retries > 0);
         // As Java: what is set is taken at its word, and the default makes room for the other two.
         let least = core.linger_ms.saturating_add(core.request_timeout_ms).min(MS_MAX);
-        core.delivery_timeout_ms = self.delivery_timeout_ms.unwrap_or(core.delivery_timeout_ms.max(least));
+        core.delivery_timeout_ms = self.delivery_timeout_ms.unwrap_or_else(|| core.delivery_timeout_ms.max(least));
         if let Some(backoff) = self.reconnect_backoff_ms {
             core.reconnect_backoff_ms = backoff;
             core.reconnect_backoff_max_ms = backoff;

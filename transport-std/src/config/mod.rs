@@ -1,6 +1,6 @@
 //! Settings by name: every property of Kafka's producer, and what klamm makes of it.
 //!
-//! [`Builder`](crate::Builder) has a method per setting. This module is the other way in: Kafka's own names and
+//! [`Builder`] has a method per setting. This module is the other way in: Kafka's own names and
 //! value syntax, [listed](keys) and [read from `.properties` files](parse_properties).
 
 mod builder;
