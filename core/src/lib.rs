@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod error;
 mod event;
+mod measure;
 mod partitioner;
 mod producer;
 mod protocol;
@@ -44,6 +45,8 @@ pub use record::{Header, Record};
 pub use state::storage::Limits;
 pub use state::storage::{StaticStorage, Storage};
 pub use stats::Stats;
+#[cfg(feature = "metrics")]
+pub use stats::{Measure, Measurements, NodeStats, TopicStats};
 pub use time::{Instant, TickExtender};
 
 #[doc(hidden)]

@@ -31,6 +31,7 @@ impl State<'_> {
             Outcome::Failed(_) => &mut self.stats.records_failed,
         };
         *counter = counter.wrapping_add(slot.count.into());
+        self.measure_outcome(batch, matches!(outcome, Outcome::Delivered { .. }));
         self.accumulator.done.push_back(&mut self.batches, batch);
     }
 

@@ -21,12 +21,22 @@ impl State<'_> {
             self.brokers.at_mut(found.into()).seen = true;
             return found;
         }
-        let Some(slot) = self.brokers.iter().find(|(_, broker)| !broker.in_use).map(|(slot, _)| slot) else {
-            return NONE;
-        };
-        *self.brokers.at_mut(slot) = Broker { in_use: true, seen: true, id, ..Broker::new() };
+        let Some(slot) = self.spare_broker_slot(id) else { return NONE };
+        *self.brokers.at_mut(slot) = Broker { in_use: true, seen: true, ..self.brokers.at(slot).vacated(id) };
         self.cluster.brokers = self.cluster.brokers.wrapping_add(1);
         slot as u16
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    fn spare_broker_slot(&self, _id: i32) -> Option<u32> {
+        self.brokers.iter().find(|(_, broker)| !broker.in_use).map(|(slot, _)| slot)
+    }
+
+    /// A slot that still has this broker's counters, or one that has nobody's.
+    #[cfg(feature = "metrics")]
+    fn spare_broker_slot(&self, id: i32) -> Option<u32> {
+        let spare = self.brokers.iter().filter(|(_, broker)| !broker.in_use);
+        spare.min_by_key(|(_, broker)| (broker.id != id, broker.id >= 0)).map(|(slot, _)| slot)
     }
 
     /// Its host follows, `len` bytes of it.
@@ -133,7 +143,8 @@ impl State<'_> {
             self.cluster.waiting = self.cluster.waiting.wrapping_sub(1);
         }
         self.clear_broker_timer(slot);
-        *self.brokers.at_mut(slot.into()) = Broker::new();
+        let broker = self.brokers.at_mut(slot.into());
+        *broker = broker.vacated(broker.id);
         self.cluster.brokers = self.cluster.brokers.wrapping_sub(1);
     }
 

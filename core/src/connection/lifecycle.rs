@@ -235,6 +235,7 @@ impl State<'_> {
     /// Takes a connection out of everything that knows it and settles what it carried.
     fn detach(&mut self, slot: u16, error: ErrorCode) {
         self.stats.connections_closed = self.stats.connections_closed.wrapping_add(1);
+        self.measure_end(slot);
         self.clear_connection_timer(slot);
         let connection = self.connections.at_mut(slot.into());
         connection.state = ConnectionState::Closing;

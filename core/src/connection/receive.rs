@@ -17,6 +17,7 @@ impl State<'_> {
     /// Consumes all of `bytes`.
     pub(crate) fn receive(&mut self, slot: u16, mut bytes: &[u8]) -> Result<(), PeerError> {
         self.stats.bytes_in = self.stats.bytes_in.wrapping_add(bytes.len() as u64);
+        self.measure_in(slot, bytes.len());
         if !self.connections.at(slot.into()).is_open() {
             return Ok(()); // late bytes of a connection that is being closed
         }
@@ -91,6 +92,7 @@ impl State<'_> {
             return Ok(());
         }
         let Some(request) = connection.pop_oldest() else { return Err(PeerError::Unexpected) };
+        self.measure_response(slot, &request);
         match request.api {
             ApiKey::Produce => self.end_produce(slot, &request)?,
             ApiKey::Metadata => {

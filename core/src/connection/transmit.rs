@@ -69,6 +69,7 @@ impl State<'_> {
         let len = w.end_frame().unwrap_or(0);
         self.scratch = scratch;
         self.begin_request(slot, api, version, correlation_id, Outgoing::begin(len, version, NIL), None);
+        self.measure_request(slot, len);
         true
     }
 
@@ -130,6 +131,7 @@ impl State<'_> {
         self.scratch = scratch;
         len = self.append_topic_names(slot, version, len);
         self.begin_request(slot, ApiKey::Metadata, version, correlation_id, Outgoing::begin(len, version, NIL), None);
+        self.measure_request(slot, size.saturating_add(4));
         true
     }
 
@@ -197,6 +199,7 @@ impl State<'_> {
         let left = u32::try_from(size.saturating_add(4)).unwrap_or(0);
         let outgoing = Outgoing { left, ..Outgoing::begin(len, version, first) };
         self.begin_request(slot, ApiKey::Produce, version, correlation_id, outgoing, Some(drained));
+        self.measure_request(slot, size.saturating_add(4));
         true
     }
 
@@ -240,6 +243,7 @@ impl State<'_> {
             return;
         }
         self.stats.bytes_out = self.stats.bytes_out.wrapping_add(n.into());
+        self.measure_out(slot, n);
         if n == out.left {
             out = Outgoing::new(); // the usual case, without a walk over all pieces
         } else {

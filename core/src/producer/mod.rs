@@ -2,6 +2,8 @@
 
 mod commands;
 mod inputs;
+#[cfg(feature = "metrics")]
+mod measures;
 mod outputs;
 
 use crate::error::ConfigError;

@@ -80,6 +80,7 @@ impl State<'_> {
         batch.attempts = batch.attempts.saturating_add(1);
         self.stats.batches_sent = self.stats.batches_sent.wrapping_add(1);
         self.stats.batch_bytes_sent = self.stats.batch_bytes_sent.wrapping_add(batch.wire_bytes().into());
+        self.measure_departure(index);
     }
 
     /// Links the batch behind the last one of its topic.

@@ -19,6 +19,7 @@ impl State<'_> {
         if self.batches.at(index).uptime {
             self.stamp_uptime(index);
         }
+        self.measure_raw(index);
         self.compress(index);
         self.batches.at_mut(index).complete = true;
     }

@@ -104,6 +104,9 @@ pub(crate) struct Batch {
     pub(crate) raw_blocks: u16,
     /// The broker's words on a refused record are kept in the first block, this many bytes of them.
     pub(crate) text_len: u8,
+    /// Bytes of the records before they were compressed.
+    #[cfg(feature = "metrics")]
+    pub(crate) raw_bytes: u32,
     pub(crate) in_queue: Link,
     /// In the list of all live batches by age, or of those done.
     pub(crate) by_age: Link,
@@ -167,6 +170,8 @@ impl Batch {
             #[cfg(feature = "lz4")]
             raw_blocks: 0,
             text_len: 0,
+            #[cfg(feature = "metrics")]
+            raw_bytes: 0,
             in_queue: Link::new(),
             by_age: Link::new(),
             in_state: Link::new(),

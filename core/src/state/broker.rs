@@ -29,8 +29,12 @@ pub(crate) struct Broker {
     pub(crate) backoff: Backoff,
     /// Since when it has had data that it could not take (KIP-794's availability).
     pub(crate) stalled_since: Instant,
+    /// Outlive the broker's leaving, with its `id`, until another needs the slot.
+    #[cfg(feature = "metrics")]
+    pub(crate) counts: crate::NodeStats,
 }
 
+#[cfg(not(feature = "metrics"))]
 const _: () = assert!(size_of::<Broker>() <= 112);
 
 /// ApiVersions is asked at our highest version first.
@@ -95,7 +99,25 @@ impl Broker {
             blocks: 0,
             backoff: Backoff::new(),
             stalled_since: Instant::NEVER,
+            #[cfg(feature = "metrics")]
+            counts: crate::NodeStats::NEW,
         }
+    }
+}
+
+impl Broker {
+    /// A fresh slot for a broker that comes or has gone: only its counters are kept, if they are that broker's.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn vacated(&self, id: i32) -> Self {
+        let counts = if self.id == id { self.counts } else { crate::NodeStats::NEW };
+        Self { id, counts, ..Self::new() }
+    }
+
+    /// A fresh slot for a broker that comes or has gone.
+    #[cfg(not(feature = "metrics"))]
+    #[allow(clippy::unused_self, reason = "with the feature `metrics`, counters are kept")]
+    pub(crate) const fn vacated(&self, id: i32) -> Self {
+        Self { id, ..Self::new() }
     }
 }
 

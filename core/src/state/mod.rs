@@ -57,6 +57,8 @@ pub(crate) struct State<'a> {
     pub(crate) net: Connections,
     pub(crate) random: Random,
     pub(crate) stats: Stats,
+    #[cfg(feature = "metrics")]
+    pub(crate) measured: crate::measure::Measured,
     /// The latest `now`; time never runs back in here (PITFALLS 51).
     pub(crate) now: Instant,
     /// Unix time minus `now`, in milliseconds, once a wall clock was set.
@@ -152,6 +154,8 @@ impl<'a> State<'a> {
             net: Connections::new(),
             random: Random::new(seed),
             stats: Stats::default(),
+            #[cfg(feature = "metrics")]
+            measured: crate::measure::Measured::default(),
             now,
             wall_offset_ms: None,
             record_time: now.as_millis() as i64,

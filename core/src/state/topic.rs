@@ -55,8 +55,11 @@ pub(crate) struct Topic {
     pub(crate) request_partitions: u32,
     pub(crate) bucket: u32,
     pub(crate) hash_next: u32,
+    #[cfg(feature = "metrics")]
+    pub(crate) counts: crate::TopicStats,
 }
 
+#[cfg(not(feature = "metrics"))]
 const _: () = assert!(size_of::<Topic>() <= 128);
 
 /// A ratio of 1.
@@ -94,6 +97,8 @@ impl Topic {
             request_partitions: 0,
             bucket: NIL,
             hash_next: NIL,
+            #[cfg(feature = "metrics")]
+            counts: crate::TopicStats::NEW,
         }
     }
 
