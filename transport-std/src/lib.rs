@@ -7,6 +7,7 @@ mod delivery;
 mod error;
 mod failures;
 mod io;
+mod metrics;
 mod problem;
 mod producer;
 mod record;
@@ -20,9 +21,12 @@ pub use config::{Builder, ConfigWarning, ConfigWarningKind};
 pub use delivery::{Delivery, RecordMetadata};
 pub use error::{CloseError, ConfigError, DeliveryError, DeliveryErrorKind, ErrorCode, Fate, SendError};
 pub use klamm_core::{
-    Acks, Compression, Disconnect, Limits, MetadataRecoveryStrategy, OnGap, PartitionRequest, Partitioner, PeerError,
-    Problem, Stats, TopicId,
+    Acks, Compression, Disconnect, Limits, Measure, Measurements, MetadataRecoveryStrategy, NodeStats, OnGap,
+    PartitionRequest, Partitioner, PeerError, Problem, Stats, TopicId, TopicStats,
 };
+#[cfg(feature = "metrics")]
+pub use metrics::MetricsExporter;
+pub use metrics::{Metric, Metrics, Tags};
 pub use producer::{FlushFuture, Producer};
 pub use record::{Header, Record};
 pub use sending::SendFuture;

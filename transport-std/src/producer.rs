@@ -7,11 +7,12 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use klamm_core::{Instant, Stats};
+use klamm_core::{Instant, Measurements, NodeStats, Stats, TopicStats};
 
 use crate::config::Builder;
 use crate::delivery::Delivery;
 use crate::error::{CloseError, ConfigError, SendError};
+use crate::metrics::Metrics;
 use crate::record::Record;
 use crate::sending::{self, Parker, SendFuture};
 use crate::shared::{Inner, Life, Patience, Shared};
@@ -112,7 +113,11 @@ impl Producer {
 
     #[cold]
     fn refuse(&self, record: &Record<'_>, refused: klamm_core::SendError) -> Result<Delivery, SendError> {
-        Err(self.inner().with(|shared| shared.refusal(refused, record.topic())))
+        Err(self.inner().with(|shared| {
+            let error = shared.refusal(refused, record.topic());
+            shared.count_refusal(&error);
+            error
+        }))
     }
 
     /// Accepts the record, waiting for space and for the topic's partitions if need be, at most
@@ -138,6 +143,7 @@ impl Producer {
         }
         let inner = self.inner();
         sending::block(inner, record.topic(), |shared| shared.accept(inner, record, Patience::Waits))
+            .inspect_err(|error| inner.with(|shared| shared.count_refusal(error)))
     }
 
     /// As [`send`](Self::send), without blocking the thread: a future for any executor.
@@ -279,6 +285,40 @@ impl Producer {
         })
     }
 
+    /// All metrics as of now, under Kafka's names. Copies counters: a few per topic and broker in use.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let inner = self.inner();
+        inner.with(|shared| shared.snapshot(inner.now())).sorted()
+    }
+
+    /// An exporter of these metrics for the recorder of the crate `metrics`. It holds a handle of this producer.
+    #[cfg(feature = "metrics")]
+    #[must_use]
+    pub fn export_metrics(&self) -> crate::MetricsExporter {
+        crate::MetricsExporter::new(self.clone())
+    }
+
+    /// The counters of a topic; `None` if the producer does not know it (any more).
+    #[must_use]
+    pub fn topic_stats(&self, topic: &str) -> Option<TopicStats> {
+        self.inner().with(|shared| shared.core.topic_stats(shared.topics.id(topic)?))
+    }
+
+    /// The counters of a broker, by node id; −1 means bootstrap servers whose ids are not known yet. `None` if nothing
+    /// was ever sent there. All brokers' are in [`metrics`](Self::metrics).
+    #[must_use]
+    pub fn node_stats(&self, node_id: i32) -> Option<NodeStats> {
+        self.inner().with(|shared| shared.core.node_stats(node_id))
+    }
+
+    /// What [`metrics`](Self::metrics) rests on besides [`stats`](Self::stats). Its maxima start over at the end of each
+    /// `metrics.sample.window.ms`.
+    #[must_use]
+    pub fn measurements(&self) -> Measurements {
+        self.inner().with(|shared| *shared.core.measurements())
+    }
+
     /// A snapshot of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -311,26 +351,39 @@ pub struct FlushFuture<'p> {
     inner: &'p Inner,
     target: Option<u64>,
     waiter: Option<u64>,
+    /// When it began, until its time is counted.
+    started: Option<Instant>,
 }
 
 impl<'p> FlushFuture<'p> {
     fn new(inner: &'p Inner) -> Self {
-        Self { inner, target: None, waiter: None }
+        Self { inner, target: None, waiter: None, started: None }
     }
 
     fn step(&mut self, waker: &Waker) -> Poll<()> {
         let inner = self.inner;
         inner.with(|shared| {
-            let target = *self.target.get_or_insert_with(|| shared.flush(inner));
+            let target = *self.target.get_or_insert_with(|| {
+                self.started = Some(inner.now());
+                shared.flush(inner)
+            });
             if let Some(waiter) = self.waiter.take() {
                 shared.waiters.leave_flush(waiter);
             }
             if shared.ended || shared.cells.flushed() > target {
+                Self::count(&mut self.started, inner, shared);
                 return Poll::Ready(());
             }
             self.waiter = Some(shared.waiters.join_flush(target, waker));
             Poll::Pending
         })
+    }
+
+    /// Its wait is over, whether it was in vain or not.
+    fn count(started: &mut Option<Instant>, inner: &Inner, shared: &mut Shared) {
+        if let Some(started) = started.take() {
+            shared.metering.meters.flush_us += inner.now().since(started).as_micros() as u64;
+        }
     }
 }
 
@@ -345,7 +398,10 @@ impl Future for FlushFuture<'_> {
 impl Drop for FlushFuture<'_> {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter.take() {
-            self.inner.with(|shared| shared.waiters.leave_flush(waiter));
+            self.inner.with(|shared| {
+                Self::count(&mut self.started, self.inner, shared);
+                shared.waiters.leave_flush(waiter);
+            });
         }
     }
 }

@@ -37,7 +37,13 @@ impl Future for SendFuture<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { inner, record, wait } = &mut *self;
         let attempt = |shared: &mut Shared| shared.accept(inner, record, Patience::Waits);
-        inner.with(|shared| wait.step(shared, record.topic(), context.waker(), attempt))
+        inner.with(|shared| {
+            let step = wait.step(shared, record.topic(), context.waker(), attempt);
+            if let Poll::Ready(Err(error)) = &step {
+                shared.count_refusal(error);
+            }
+            step
+        })
     }
 }
 
@@ -65,11 +71,13 @@ pub(crate) struct Waiting<'p> {
     inner: &'p Inner,
     place: Place,
     started: Option<Instant>,
+    /// Since when it has been in its place.
+    since: Option<Instant>,
 }
 
 impl<'p> Waiting<'p> {
     pub(crate) fn new(inner: &'p Inner) -> Self {
-        Self { inner, place: Place::New, started: None }
+        Self { inner, place: Place::New, started: None, since: None }
     }
 
     /// Tries `attempt`, if it is this caller's turn.
@@ -90,7 +98,10 @@ impl<'p> Waiting<'p> {
                 Turn::Gone if shared.life == Life::Open => return self.time_is_up(shared, topic),
                 Turn::Gone => {}
             },
-            Place::Topic(id) => shared.waiters.leave_topic(id),
+            Place::Topic(id) => {
+                self.count_wait(shared);
+                shared.waiters.leave_topic(id);
+            }
             Place::New | Place::Done => {}
         }
         let refused = match attempt(shared) {
@@ -129,6 +140,7 @@ impl<'p> Waiting<'p> {
             shared.released.extend(next);
         } else {
             self.place = Place::Space(shared.waiters.join_space(deadline, waker, limited));
+            self.since = Some(self.inner.now());
             shared.wake_for(deadline);
         }
         self.pending_or_timeout(shared, "")
@@ -140,6 +152,7 @@ impl<'p> Waiting<'p> {
         // Its name is known since the attempt.
         let Some(id) = shared.topics.id(topic) else { return Poll::Ready(Err(SendError::Closed)) };
         self.place = Place::Topic(shared.waiters.join_topic(id, deadline, waker));
+        self.since = Some(self.inner.now());
         shared.wake_for(deadline);
         self.pending_or_timeout(shared, topic)
     }
@@ -151,14 +164,30 @@ impl<'p> Waiting<'p> {
     fn time_is_up<T>(&mut self, shared: &mut Shared, topic: &str) -> Poll<Result<T, SendError>> {
         let cause = match self.place {
             Place::Topic(_) => shared.metadata_cause(self.inner, topic),
-            _ => shared.space_cause(self.inner),
+            _ => {
+                shared.metering.meters.exhausted += 1;
+                shared.space_cause(self.inner)
+            }
         };
         self.leave(shared);
         let waited = self.inner.now().since(self.started());
         Poll::Ready(Err(SendError::Timeout { waited, cause: cause.into_boxed_str() }))
     }
 
+    /// The wait in its place is over.
+    fn count_wait(&mut self, shared: &mut Shared) {
+        let Some(since) = self.since.take() else { return };
+        let micros = self.inner.now().since(since).as_micros() as u64;
+        let meters = &mut shared.metering.meters;
+        match self.place {
+            Place::Space(_) => meters.space_wait_us += micros,
+            Place::Topic(_) => meters.metadata_wait_us += micros,
+            Place::New | Place::Done => {}
+        }
+    }
+
     fn leave(&mut self, shared: &mut Shared) {
+        self.count_wait(shared);
         match std::mem::replace(&mut self.place, Place::Done) {
             Place::Space(id) => {
                 let next = shared.waiters.leave_space(id);

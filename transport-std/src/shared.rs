@@ -13,6 +13,7 @@ use crate::cells::Cells;
 use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::failures::Failures;
+use crate::metrics::Metering;
 use crate::record::Record;
 use crate::waiters::Waiters;
 use crate::wake::wake_all;
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) cells: Cells,
     pub(crate) waiters: Waiters,
     pub(crate) failures: Failures,
+    pub(crate) metering: Metering,
     /// Records that failed since `close` was called.
     pub(crate) undelivered: u64,
     /// Wakers to call once the lock is gone.
@@ -79,6 +81,7 @@ pub(crate) struct Shared {
 impl Inner {
     pub(crate) fn new(
         core: klamm_core::Producer<'static>,
+        metering: Metering,
         waker: mio::Waker,
         origin: std::time::Instant,
         max_block: Duration,
@@ -98,6 +101,7 @@ impl Inner {
             cells: Cells::default(),
             waiters: Waiters::default(),
             failures: Failures::default(),
+            metering,
             undelivered: 0,
             released: Vec::new(),
             wake_io: false,
@@ -392,6 +396,16 @@ impl Shared {
             text.push_str("no broker has answered yet");
         }
         text
+    }
+
+    /// A caller of `try_send`, or one whom waiting does not help, hears of this error.
+    pub(crate) fn count_refusal(&mut self, error: &SendError) {
+        let meters = &mut self.metering.meters;
+        match error {
+            SendError::Full => meters.exhausted += 1,
+            SendError::PartitionsUnknown => {}
+            _ => meters.refused += 1,
+        }
     }
 
     /// The error of a caller whose record the core refused, if waiting does not help.

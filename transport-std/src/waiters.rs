@@ -80,6 +80,11 @@ impl Waiters {
         self.strict > 0
     }
 
+    /// How many wait for space.
+    pub(crate) fn waiting_for_space(&self) -> usize {
+        self.space.iter().filter(|ticket| ticket.waker.is_some()).count()
+    }
+
     /// When [`expire`](Self::expire) may have something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.earliest

@@ -11,6 +11,7 @@ use crate::config::setters::MS_MAX;
 use crate::config::warning::{ConfigWarning, ConfigWarningKind};
 use crate::error::ConfigError;
 use crate::io::socket::SocketOptions;
+use crate::metrics::Sampling;
 use crate::producer::Producer;
 use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Problem};
 
@@ -39,6 +40,7 @@ pub struct Builder {
     pub(super) buffer_memory: usize,
     limits: Option<Limits>,
     pub(crate) socket: SocketOptions,
+    pub(crate) sampling: Sampling,
     pub(crate) on_problem: Option<OnProblem>,
     on_warning: Option<OnWarning>,
     /// What [`property`](Self::property) found odd.
@@ -73,6 +75,7 @@ impl Builder {
             buffer_memory: 32 << 20,
             limits: None,
             socket: SocketOptions::default(),
+            sampling: Sampling::default(),
             on_problem: None,
             on_warning: None,
             warnings: Vec::new(),
@@ -228,6 +231,19 @@ impl Builder {
         self
     }
 
+    /// `metrics.num.samples`: windows that rates, averages and maxima of [`Producer::metrics`] look back on, 1 to 1000.
+    /// Each costs a copy of the counters of every topic in use. Default 2.
+    pub fn metrics_num_samples(mut self, num_samples: u32) -> Self {
+        self.sampling.num_samples = num_samples;
+        self
+    }
+
+    /// `metrics.sample.window.ms`: how long one of these windows is, at least 1. Default 30 000.
+    pub fn metrics_sample_window_ms(mut self, window_ms: u32) -> Self {
+        self.sampling.window_ms = window_ms;
+        self
+    }
+
     /// Calls `told` with each [`Problem`] that a person should know, and a sentence about it. It runs on
     /// the I/O thread: it must not block, nor wait for this producer.
     pub fn on_problem(mut self, told: impl Fn(&Problem, &str) + Send + 'static) -> Self {
@@ -349,6 +365,7 @@ impl Builder {
             core.reconnect_backoff_max_ms = max;
         }
         core.validate().map_err(|error| in_words(error, core.bootstrap_servers.as_str()))?;
+        self.sampling.validate()?;
         let limits = self.limits.unwrap_or_else(|| limits_for(self.buffer_memory, self.core.batch_size));
         Ok((self, limits))
     }

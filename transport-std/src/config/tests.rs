@@ -162,6 +162,8 @@ fn every_number_reaches_its_setting() {
         ("max.request.size", |b| b.core.max_request_size.into()),
         ("metadata.max.age.ms", |b| b.core.metadata_max_age_ms.into()),
         ("metadata.recovery.rebootstrap.trigger.ms", |b| b.core.metadata_recovery_rebootstrap_trigger_ms.into()),
+        ("metrics.num.samples", |b| b.sampling.num_samples.into()),
+        ("metrics.sample.window.ms", |b| b.sampling.window_ms.into()),
         ("partitioner.availability.timeout.ms", |b| b.core.partitioner_availability_timeout_ms.into()),
         ("request.timeout.ms", |b| b.core.request_timeout_ms.into()),
         ("retries", |b| b.core.retries.into()),

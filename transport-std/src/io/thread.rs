@@ -17,6 +17,7 @@ use crate::error::ConfigError;
 use crate::failures::{self, Target};
 use crate::io::dns::{Names, Resolved};
 use crate::io::socket::{Conn, Got, Phase, SocketOptions};
+use crate::metrics::Metering;
 use crate::producer::Producer;
 use crate::shared::{COARSE, Inner, Life, Shared};
 use crate::{Acks, problem};
@@ -32,7 +33,8 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let poll = Poll::new().map_err(ConfigError::Io)?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(ConfigError::Io)?;
     let max_block = settings.max_block();
-    let Builder { core: config, socket, on_problem, .. } = settings;
+    let Builder { core: config, socket, on_problem, sampling, .. } = settings;
+    let metering = Metering::new(sampling, config.client_id.as_str());
     let delivery_timeout = Duration::from_millis(config.delivery_timeout_ms.into());
     let linger = (config.acks == Acks::None).then_some(LINGER);
     // Asked for first: an allocation that fails would end the process.
@@ -43,7 +45,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     }
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
     let origin = std::time::Instant::now();
-    let inner = Arc::new(Inner::new(core, waker, origin, max_block, delivery_timeout));
+    let inner = Arc::new(Inner::new(core, metering, waker, origin, max_block, delivery_timeout));
     inner.with(|shared| shared.tick(&inner));
     let io = Io {
         inner: Arc::clone(&inner),
@@ -226,6 +228,7 @@ impl Io {
         }
         shared.sleeping = false;
         shared.tick(&self.inner);
+        shared.metering.begin_turn(shared.now, &mut shared.core, &shared.topics);
         for epoch in self.told.drain(..) {
             shared.cells.told(epoch);
         }
@@ -377,18 +380,21 @@ impl Io {
         if shared.active && moved >= FAST {
             shared.active = false;
             shared.precise = false;
+            shared.metering.nap(NAP);
             return Rest::Nap;
         }
         let wake_at = [shared.core.poll_timeout().map(|deadline| deadline.at), shared.waiters.next_deadline()];
         let wake_at = wake_at.into_iter().flatten().min();
-        let mut sleep = wake_at.map(|at| at.since(self.inner.now()));
+        let now = self.inner.now();
+        let mut sleep = wake_at.map(|at| at.since(now));
         if std::mem::take(&mut shared.active) {
             // Records are coming in: wake soon enough to keep their clock.
             sleep = Some(sleep.map_or(COARSE, |sleep| sleep.min(COARSE)));
         }
         shared.precise = sleep.is_none_or(|sleep| sleep > COARSE);
-        shared.wake_at = sleep.map_or(Instant::from_micros(u64::MAX), |sleep| self.inner.now().after(sleep));
+        shared.wake_at = sleep.map_or(Instant::from_micros(u64::MAX), |sleep| now.after(sleep));
         shared.sleeping = true;
+        shared.metering.sleep(now);
         Rest::Sleep(sleep)
     }
 
