@@ -114,12 +114,22 @@ fn metrics() {
     let cluster = cluster();
     let run = perf(&cluster, &["--num-records", "10", "--record-size", "9", "--throughput", "-1", "--print-metrics"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
-    let metrics = run.stdout.lines().skip_while(|line| !line.starts_with("Metric Name ")).skip(1);
-    let form = r"^producer-metrics:[a-z-]+:\{client-id=perf-producer-client\} +: \d+$";
-    let metrics: Vec<&str> = metrics.collect();
-    assert!(metrics.len() > 5 && metrics.iter().all(|line| is(form, line)), "{}", run.stdout);
-    let delivered = metrics.iter().find(|line| line.contains("records-delivered:")).unwrap();
-    assert!(delivered.ends_with(" : 10"), "{delivered}");
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    // The summary, an empty line, the heading.
+    assert!(is(&format!("^10{TAIL}"), lines[0]) && lines[1].is_empty(), "{}", run.stdout);
+    assert!(is("^Metric Name +Value$", lines[2]), "{}", run.stdout);
+    assert!(lines[3..].is_sorted(), "{}", run.stdout);
+    let number =
+        |line: &str| is(r"^[a-z-]+:[a-z-]+:\{client-id=perf-producer-client[^}]*\} +: (\d+\.\d{3}|NaN)$", line);
+    assert_eq!(lines[3..].iter().filter(|line| !line.starts_with("app-info:") && !number(line)).count(), 0);
+    for pattern in [
+        r"^producer-metrics:record-send-total:\{client-id=perf-producer-client\} +: 10\.000$",
+        r"^producer-topic-metrics:record-send-total:\{client-id=perf-producer-client, topic=t\} +: 10\.000$",
+        r"^producer-node-metrics:request-total:\{client-id=perf-producer-client, node-id=node-\d\} +: \d+\.000$",
+        r"^app-info:start-time-ms:\{client-id=perf-producer-client\} +: \d+$",
+    ] {
+        assert!(lines.iter().any(|line| is(pattern, line)), "{pattern}: {}", run.stdout);
+    }
 }
 
 #[test]

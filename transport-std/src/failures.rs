@@ -1,6 +1,6 @@
 //! Why connections failed lately, so that a timeout can name its cause.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
@@ -47,6 +47,16 @@ impl Target {
     }
 }
 
+/// `broker 2 (host:9092)`
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.broker {
+            None => write!(f, "bootstrap server {}", self.address),
+            Some(id) => write!(f, "broker {id} ({})", self.address),
+        }
+    }
+}
+
 impl Failures {
     pub(crate) fn note(&mut self, now: Instant, target: &Target, text: impl Into<String>) {
         self.clear(target);
@@ -68,11 +78,8 @@ impl Failures {
             if position > 0 {
                 text.push_str("; ");
             }
-            let Failure { target: Target { broker, address }, text: why, .. } = failure;
-            let _ = match broker {
-                None => write!(text, "bootstrap server {address}: {why}"),
-                Some(id) => write!(text, "broker {id} ({address}): {why}"),
-            };
+            let Failure { target, text: why, .. } = failure;
+            let _ = write!(text, "{target}: {why}");
         }
         let more = fresh().count().saturating_sub(NAMED);
         if more > 0 {

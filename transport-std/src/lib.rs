@@ -5,6 +5,7 @@ mod cells;
 pub mod config;
 mod delivery;
 mod error;
+mod events;
 mod failures;
 mod io;
 mod metrics;

@@ -1,6 +1,7 @@
 //! `klamm perf`: how fast, with the flags and the lines of Kafka's `ProducerPerformance`.
 
 mod collector;
+mod metrics;
 mod payload;
 mod stats;
 
@@ -72,7 +73,8 @@ pub(crate) fn run(args: &Perf) -> Result<bool, Usage> {
         print(&steady.summary(clock.now_ms()));
     }
     if args.print_metrics {
-        print_metrics(&producer, &settings.client_id(CLIENT_ID));
+        // A pipe whose reader has left is no reason to fail the run.
+        let _ = metrics::print(&producer, &mut std::io::stdout().lock());
     }
     producer.close_now();
     for (kind, count) in collected.failures {
@@ -219,23 +221,6 @@ impl Throttle {
         let due = Duration::try_from_secs_f64(sent as f64 * period).unwrap_or(Duration::MAX);
         due.checked_sub(self.start.elapsed()).filter(|&ahead| ahead >= LEAST_SLEEP)
     }
-}
-
-/// The producer's counters, laid out as Kafka's tool lays out its metrics.
-fn print_metrics(producer: &Producer, client_id: &str) {
-    // By way of Debug, so that a counter added to the library appears here by itself.
-    let debug = format!("{:#?}", producer.stats());
-    let counters = debug.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": "));
-    let mut entries: Vec<_> = counters
-        .map(|(name, value)| (format!("producer-metrics:{}:{{client-id={client_id}}}", name.replace('_', "-")), value))
-        .collect();
-    entries.sort();
-    let width = entries.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let mut text = format!("\n{:<width$}   Value\n", "Metric Name");
-    for (name, value) in entries {
-        text.push_str(&format!("{name:<width$} : {value}\n"));
-    }
-    print(&text);
 }
 
 #[cfg(test)]

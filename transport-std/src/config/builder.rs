@@ -10,6 +10,7 @@ use crate::config::properties;
 use crate::config::setters::MS_MAX;
 use crate::config::warning::{ConfigWarning, ConfigWarningKind};
 use crate::error::ConfigError;
+use crate::events;
 use crate::io::socket::SocketOptions;
 use crate::metrics::Sampling;
 use crate::producer::Producer;
@@ -329,14 +330,15 @@ impl Builder {
     /// Tells the warnings to whoever wants to hear them.
     fn tell_warnings(&self) {
         for warning in self.warnings() {
+            events::warn_config(&warning);
             if let Some(told) = &self.on_warning {
                 told(&warning);
             }
         }
     }
 
-    /// Starts the producer: its I/O thread, and nothing else. It connects when the first record or
-    /// question arrives, and a cluster that cannot be reached is not an error here.
+    /// Starts the producer: its I/O thread, which connects to a bootstrap server in the background. A cluster
+    /// that cannot be reached is not an error here.
     ///
     /// # Errors
     /// A setting is missing, out of range, or contradicts another; or the operating system refused a
@@ -353,7 +355,11 @@ impl Builder {
             self.check_names()?;
         }
         let core = &mut self.core;
-        core.enable_idempotence = self.idempotence.unwrap_or(core.acks == Acks::All && core.retries > 0);
+        let possible = core.acks == Acks::All && core.retries > 0;
+        if !possible && self.idempotence.is_none() {
+            events::warn_config("enable.idempotence is off, since acks or retries exclude it: retries can duplicate");
+        }
+        core.enable_idempotence = self.idempotence.unwrap_or(possible);
         // As Java: what is set is taken at its word, and the default makes room for the other two.
         let least = core.linger_ms.saturating_add(core.request_timeout_ms).min(MS_MAX);
         core.delivery_timeout_ms = self.delivery_timeout_ms.unwrap_or_else(|| core.delivery_timeout_ms.max(least));

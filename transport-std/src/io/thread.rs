@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_core::{Action, BatchOutcome, ConnId, Disconnect, Event, Instant, Limits, Problem, Storage};
-use mio::{Events, Poll, Token, Waker};
+use mio::{Poll, Token, Waker};
 
 use crate::cells::Completion;
 use crate::config::Builder;
 use crate::error::ConfigError;
+use crate::events::{self, Events};
 use crate::failures::{self, Target};
 use crate::io::dns::{Names, Resolved};
 use crate::io::socket::{Conn, Got, Phase, SocketOptions};
@@ -35,6 +36,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let max_block = settings.max_block();
     let Builder { core: config, socket, on_problem, sampling, .. } = settings;
     let metering = Metering::new(sampling, config.client_id.as_str());
+    let (events, announced) = (Events::new(config.client_id.as_str()), config.clone());
     let delivery_timeout = Duration::from_millis(config.delivery_timeout_ms.into());
     let linger = (config.acks == Acks::None).then_some(LINGER);
     // Asked for first: an allocation that fails would end the process.
@@ -44,6 +46,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         return Err(ConfigError::Invalid { name: "buffer.memory".into(), value, expected });
     }
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
+    events::started(&announced, limits.buffer_memory);
     let origin = std::time::Instant::now();
     let inner = Arc::new(Inner::new(core, metering, waker, origin, max_block, delivery_timeout));
     inner.with(|shared| shared.tick(&inner));
@@ -61,6 +64,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         completions: Vec::new(),
         told: Vec::new(),
         problems: Vec::new(),
+        events,
         moved: 0,
         names: Names::new(),
     };
@@ -127,25 +131,35 @@ struct Io {
     /// Flush epochs of batches whose waiters were told, for the next turn under the lock.
     told: Vec<u64>,
     problems: Vec<(Problem, String)>,
+    events: Events,
     /// Bytes taken from the core since there was nothing to do.
     moved: usize,
     names: Names,
 }
 
 /// Whatever becomes of the thread, nobody is left waiting for it.
-struct Ending<'i>(&'i Inner);
+struct Ending<'i> {
+    inner: &'i Inner,
+    client_id: Arc<str>,
+}
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.end(std::thread::panicking());
+        let panicked = std::thread::panicking();
+        self.inner.end(panicked);
+        if events::ON {
+            let undelivered = self.inner.with(|shared| shared.undelivered);
+            // A second panic, of a subscriber, would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| events::closed(&self.client_id, undelivered, panicked)));
+        }
     }
 }
 
 impl Io {
     fn run(mut self) {
         let inner = Arc::clone(&self.inner);
-        let ending = Ending(&inner);
-        let mut events = Events::with_capacity(256);
+        let ending = Ending { inner: &inner, client_id: self.events.client_id() };
+        let mut events = mio::Events::with_capacity(256);
         let mut sleep = Some(Duration::ZERO);
         loop {
             match self.poll.poll(&mut events, sleep) {
@@ -176,6 +190,7 @@ impl Io {
                 }
             };
         }
+        self.events.tell();
         // Sockets close before those who wait for the end are told.
         drop(self);
         drop(ending);
@@ -194,7 +209,7 @@ impl Io {
                         self.inputs.push(Input::Connected(conn.id));
                     }
                     Ok(false) => conn.writable = false,
-                    Err(error) => Self::lose(&self.inner, conn, &mut self.inputs, &error),
+                    Err(error) => Self::lose(&self.inner, &mut self.events, conn, &mut self.inputs, &error),
                 }
             }
             while conn.phase == Phase::Open && conn.readable && used < self.inbox.len() {
@@ -204,7 +219,7 @@ impl Io {
                         used += count;
                     }
                     Got::Nothing => {}
-                    Got::End(error) => Self::lose(&self.inner, conn, &mut self.inputs, &error),
+                    Got::End(error) => Self::lose(&self.inner, &mut self.events, conn, &mut self.inputs, &error),
                 }
             }
         }
@@ -215,9 +230,13 @@ impl Io {
     }
 
     /// The connection is lost: the core hears of it in the next turn.
-    fn lose(inner: &Inner, conn: &mut Conn, inputs: &mut Vec<Input>, error: &io::Error) {
-        conn.phase = Phase::Failed;
-        inner.with(|shared| shared.failures.note(shared.now, &conn.target, failures::words(error)));
+    fn lose(inner: &Inner, events: &mut Events, conn: &mut Conn, inputs: &mut Vec<Input>, error: &io::Error) {
+        let why = failures::words(error);
+        match std::mem::replace(&mut conn.phase, Phase::Failed) {
+            Phase::Connecting => events.unreachable(&conn.target, &why),
+            _ => events.lost(&conn.target, &why),
+        }
+        inner.with(|shared| shared.failures.note(shared.now, &conn.target, why));
         inputs.push(Input::Lost(conn.id, failures::disconnect(error)));
     }
 
@@ -254,6 +273,10 @@ impl Io {
         self.conns.get_mut(id.slot())?.as_deref_mut().filter(|conn| conn.id == id)
     }
 
+    fn conn_of(conns: &[Option<Box<Conn>>], id: ConnId) -> Option<&Conn> {
+        conns.get(id.slot())?.as_deref().filter(|conn| conn.id == id)
+    }
+
     /// Tells the core what happened.
     fn hand_over(&mut self, shared: &mut Shared) {
         let now = shared.now;
@@ -265,15 +288,18 @@ impl Io {
                     let bytes = self.inbox.get(range).unwrap_or(&[]);
                     let usable = shared.core.stats().connections_opened;
                     let result = shared.core.handle_input(now, id, bytes);
-                    let Some(conn) = self.conn(id) else { continue };
+                    let Some(conn) = Self::conn_of(&self.conns, id) else { continue };
                     if let Err(error) = result {
+                        self.events.lost(&conn.target, error);
                         shared.failures.note(shared.now, &conn.target, error.to_string());
                     } else if shared.core.stats().connections_opened != usable {
                         // Only now: what accepts connections need not be a broker.
+                        self.events.opened(&conn.target);
                         shared.failures.clear(&conn.target);
                     }
                 }
                 Input::Resolved(Resolved { conn, target, addresses }) if addresses.is_empty() => {
+                    self.events.unreachable(&target, "name cannot be resolved");
                     shared.failures.note(shared.now, &target, "name cannot be resolved");
                     shared.core.handle_disconnected(now, conn, Disconnect::Dns);
                 }
@@ -336,18 +362,26 @@ impl Io {
         let mut over = false;
         while let Some(event) = shared.core.poll_event() {
             match event {
-                Event::Batch(outcome) => self.outcome(shared, &outcome),
+                Event::Batch(outcome) => {
+                    self.events.outcome(&shared.core, &outcome);
+                    self.outcome(shared, &outcome);
+                }
                 Event::Writable => {
                     let next = shared.waiters.space_available();
                     shared.released.extend(next);
                 }
-                Event::Topic(topic) => shared.waiters.release_topics(Some(topic), &mut shared.released),
+                Event::Topic(topic) => {
+                    self.events.topic(&shared.core, topic);
+                    shared.waiters.release_topics(Some(topic), &mut shared.released);
+                }
                 Event::Problem(problem) => {
                     if matches!(problem, Problem::Fatal(_)) {
                         shared.waiters.release_topics(None, &mut shared.released);
                     }
-                    if self.on_problem.is_some() {
-                        self.problems.push((problem, problem::describe(&problem, &shared.core)));
+                    if events::ON || self.on_problem.is_some() {
+                        let text = problem::describe(&problem, &shared.core);
+                        self.events.problem(&text, matches!(problem, Problem::Fatal(_)));
+                        self.problems.push((problem, text));
                     }
                 }
                 Event::Closed => over = true,
@@ -355,6 +389,7 @@ impl Io {
                 _ => {}
             }
         }
+        self.events.look(shared.core.stats());
         over
     }
 
@@ -404,12 +439,14 @@ impl Io {
             self.told.extend(completion.finished);
             completion.deliver();
         }
-        if let Some(on_problem) = &self.on_problem {
-            for (problem, text) in self.problems.drain(..) {
-                // A panic of the caller's code must not end the producer.
-                let _ = catch_unwind(AssertUnwindSafe(|| on_problem(&problem, &text)));
+        for (problem, text) in self.problems.drain(..) {
+            let Some(on_problem) = &self.on_problem else { break };
+            // A panic of the caller's code must not end the producer.
+            if catch_unwind(AssertUnwindSafe(|| on_problem(&problem, &text))).is_err() {
+                events::warn_user_code("on_problem panicked");
             }
         }
+        self.events.tell();
         let mut deeds = std::mem::take(&mut self.deeds);
         for deed in deeds.drain(..) {
             self.perform(deed);
@@ -420,7 +457,7 @@ impl Io {
             if conn.phase == Phase::Open
                 && let Err(error) = conn.write()
             {
-                Self::lose(&self.inner, conn, &mut self.inputs, &error);
+                Self::lose(&self.inner, &mut self.events, conn, &mut self.inputs, &error);
             }
         }
     }
@@ -441,7 +478,9 @@ impl Io {
                         self.live.push(id.slot());
                     }
                     Err(error) => {
-                        self.inner.with(|shared| shared.failures.note(shared.now, &target, failures::words(&error)));
+                        let why = failures::words(&error);
+                        self.events.unreachable(&target, &why);
+                        self.inner.with(|shared| shared.failures.note(shared.now, &target, why));
                         self.inputs.push(Input::Lost(id, failures::disconnect(&error)));
                     }
                 }
@@ -450,14 +489,17 @@ impl Io {
     }
 
     fn remove(&mut self, id: ConnId) {
-        if let Some(conn) = self.conn(id) {
-            if conn.phase == Phase::Connecting {
-                let target = conn.target.clone();
+        let Some(conn) = Self::conn_of(&self.conns, id) else { return };
+        match conn.phase {
+            Phase::Connecting => {
                 let text = "no connection within socket.connection.setup.timeout.ms";
-                self.inner.with(|shared| shared.failures.note(shared.now, &target, text));
+                self.events.unreachable(&conn.target, text);
+                self.inner.with(|shared| shared.failures.note(shared.now, &conn.target, text));
             }
-            self.remove_slot(id.slot());
+            Phase::Open => self.events.disconnected(&conn.target),
+            Phase::Failed => {}
         }
+        self.remove_slot(id.slot());
     }
 
     fn remove_slot(&mut self, slot: usize) {
