@@ -278,3 +278,65 @@ fn a_thousand_topics_are_a_thousand_copies_of_counters() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     producer.close(PATIENCE).unwrap();
 }
+
+#[cfg(feature = "metrics")]
+mod export {
+    use std::collections::HashMap;
+
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+    use super::*;
+
+    /// What the recorder holds, by name and labels, with descriptions.
+    fn published(snapshotter: &Snapshotter) -> HashMap<String, (DebugValue, String)> {
+        let entries = snapshotter.snapshot().into_vec().into_iter();
+        entries
+            .map(|(key, _, description, value)| {
+                let labels: Vec<_> =
+                    key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+                let name = format!("{}{{{}}}", key.key().name(), labels.join(","));
+                (name, (value, description.map(|text| text.to_string()).unwrap_or_default()))
+            })
+            .collect()
+    }
+
+    fn counter(published: &HashMap<String, (DebugValue, String)>, name: &str) -> u64 {
+        match published.get(name) {
+            Some((DebugValue::Counter(value), about)) if !about.is_empty() => *value,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    fn gauge(published: &HashMap<String, (DebugValue, String)>, name: &str) -> f64 {
+        match published.get(name) {
+            Some((DebugValue::Gauge(value), about)) if !about.is_empty() => value.into_inner(),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_recorder_gets_every_metric() {
+        let cluster = cluster(1, 1);
+        let producer = builder(&cluster.bootstrap_servers()).client_id("me").build().unwrap();
+        let mut exporter = producer.export_metrics();
+        exporter.publish(); // nobody listens
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        let mut exporter = producer.export_metrics();
+        ::metrics::with_local_recorder(&recorder, || exporter.publish());
+        let first = published(&snapshotter);
+        assert!(gauge(&first, "kafka_producer_batch_size_avg{client_id=me}").is_nan());
+        deliver(&producer, "t", 12, 10);
+        ::metrics::with_local_recorder(&recorder, || exporter.publish());
+        let second = published(&snapshotter);
+        assert_eq!(counter(&second, "kafka_producer_record_send_total{client_id=me}"), 12);
+        assert_eq!(counter(&second, "kafka_producer_topic_record_send_total{client_id=me,topic=t}"), 12);
+        assert!(counter(&second, "kafka_producer_node_request_total{client_id=me,node_id=node-1}") > 0);
+        assert!(gauge(&second, "kafka_producer_batch_size_avg{client_id=me}") > 100.0);
+        assert!(gauge(&second, "kafka_producer_start_time_ms{client_id=me}") > 1.6e12);
+        let metrics = producer.metrics();
+        let numbers = metrics.iter().filter(|metric| metric.text.is_none()).count();
+        assert_eq!(second.len(), numbers);
+        producer.close(PATIENCE).unwrap();
+    }
+}

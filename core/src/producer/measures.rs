@@ -89,3 +89,67 @@ impl Producer<'_> {
         learned.then(|| now.since(self.state.cluster.refresh.last_success))
     }
 }
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use crate::{Config, Limits, Measure, Storage};
+    use std::vec::Vec;
+
+    fn producer(brokers: usize) -> Producer<'static> {
+        let limits = Limits { buffer_memory: 64 << 10, brokers, ..Limits::default() };
+        Producer::new(Config::new("a:1"), Storage::heap(&limits), [1; 32], Instant::ZERO).unwrap()
+    }
+
+    /// Metadata names a broker, and a request of so many bytes goes there.
+    fn meet(producer: &mut Producer<'_>, id: i32, bytes: u64) -> u16 {
+        let slot = producer.state.begin_broker(id);
+        producer.state.brokers.at_mut(slot.into()).counts.request_bytes.add(bytes);
+        slot
+    }
+
+    #[test]
+    fn a_broker_that_comes_back_finds_its_counters() {
+        let mut producer = producer(2);
+        let first = meet(&mut producer, 1, 10);
+        producer.state.remove_broker(first);
+        assert_eq!(producer.node_stats(1).unwrap().request_bytes.sum, 10, "it is gone, its counters are not");
+        // A slot of nobody's is taken first.
+        let second = meet(&mut producer, 2, 20);
+        assert_ne!(first, second);
+        assert_eq!(meet(&mut producer, 1, 1), first);
+        assert_eq!(producer.node_stats(1).unwrap().request_bytes, Measure { sum: 11, count: 2, max: 10 });
+        // Without one the counters of who is gone go too.
+        producer.state.remove_broker(second);
+        assert_eq!(meet(&mut producer, 3, 30), second);
+        assert_eq!(producer.node_stats(2), None);
+        let mut nodes: Vec<_> = producer.nodes().map(|(id, counts)| (id, counts.request_bytes.sum)).collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, [(1, 11), (3, 30)]);
+    }
+
+    #[test]
+    fn maxima_start_over_and_sums_go_on() {
+        let mut producer = producer(1);
+        meet(&mut producer, 1, 10);
+        producer.state.measured.all.queue_time_us.add(7);
+        producer.state.measured.all.record_bytes_max = 5;
+        producer.restart_maxima();
+        let all = *producer.measurements();
+        assert_eq!((all.queue_time_us, all.record_bytes_max), (Measure { sum: 7, count: 1, max: 0 }, 0));
+        assert_eq!(producer.node_stats(1).unwrap().request_bytes, Measure { sum: 10, count: 1, max: 0 });
+        producer.state.measured.all.queue_time_us.add(3);
+        assert_eq!(producer.measurements().queue_time_us, Measure { sum: 10, count: 2, max: 3 });
+    }
+
+    #[test]
+    fn nothing_is_known_of_what_nobody_met() {
+        let mut producer = producer(1);
+        let topic = producer.topic("t").unwrap();
+        assert_eq!(producer.topic_stats(topic), Some(TopicStats::default()));
+        assert!(producer.forget_topic(topic));
+        assert_eq!((producer.topic_stats(topic), producer.node_stats(1)), (None, None));
+        assert_eq!((producer.metadata_age(Instant::ZERO), producer.requests_in_flight()), (None, 0));
+        assert_eq!((producer.connections_open(), producer.nodes().count()), (0, 0));
+    }
+}
