@@ -40,8 +40,11 @@ pub(crate) const SUITES: &[Suite] = &[
         about: "lints",
         limit: minutes(20),
         steps: || {
-            let step = Step::cargo("clippy --workspace --all-targets -- -D warnings");
-            vec![step.needs(&[Need::Component("clippy")])]
+            let clippy = |what| Step::cargo(what).needs(&[Need::Component("clippy")]);
+            vec![
+                clippy("clippy --workspace --all-targets -- -D warnings"),
+                clippy("clippy -p klamm --all-targets --features metrics,tracing,log -- -D warnings"),
+            ]
         },
     },
     Suite {
@@ -149,6 +152,7 @@ fn unit_steps() -> Vec<Step> {
         steps.push(Step::cargo_test(&format!("-p klamm-core --features {all}")));
     }
     steps.push(Step::cargo_test("-p klamm -p klamm-sim -p xtask"));
+    steps.push(Step::cargo_test("-p klamm --features metrics,tracing,log"));
     steps
 }
 
