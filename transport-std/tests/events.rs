@@ -101,13 +101,14 @@ fn with(words: &[&str]) -> Vec<String> {
     heard().iter().filter(|line| words.iter().all(|word| line.contains(word))).cloned().collect()
 }
 
-/// Through every facade that is compiled in.
+/// Through every facade that is compiled in; the I/O thread may be about to tell it.
 #[track_caller]
 fn assert_heard(words: &[&str]) {
-    let lines = with(words);
-    for facade in [(cfg!(feature = "tracing"), "tracing "), (cfg!(feature = "log"), "log ")] {
-        let (compiled, name) = facade;
-        assert!(!compiled || lines.iter().any(|line| line.starts_with(name)), "{name}{words:?}: {:#?}", *heard());
+    for (compiled, facade) in [(cfg!(feature = "tracing"), "tracing "), (cfg!(feature = "log"), "log ")] {
+        if compiled {
+            let heard = || with(words).iter().any(|line| line.starts_with(facade));
+            eventually(&format!("{facade}{words:?}"), heard);
+        }
     }
 }
 
@@ -124,17 +125,14 @@ fn a_broker_lost_and_found_and_a_batch_that_failed() {
     assert_heard(&["INFO producer started", client, "acks=All", &cluster.bootstrap_servers()]);
     let record = Record::to("t").key("secret-key").value("secret-value").header("secret-header", "secret-content");
     deliver(&producer, &record);
-    eventually("the first news", || !with(&["topic known", client]).is_empty());
     assert_heard(&["DEBUG connection opened", client, "target=b"]);
     assert_heard(&["DEBUG metadata refreshed", client]);
     assert_heard(&["DEBUG topic known", client, "topic=t", "partitions=1"]);
 
     cluster.kill(1);
     let waits = producer.send(&record).unwrap();
-    eventually("the broker is missed", || !with(&["connection lost", client]).is_empty());
     // By the name under which it was connected.
     assert_heard(&["WARN connection lost", client, &format!("target=bootstrap server {address}"), "why=it "]);
-    eventually("it is looked for", || !with(&["WARN connection could not be established", client]).is_empty());
     assert_heard(&["WARN connection could not be established", client, "why=connection refused"]);
     let opened = with(&["connection opened", client]).len();
     cluster.restart(1).unwrap();
@@ -150,9 +148,7 @@ fn a_broker_lost_and_found_and_a_batch_that_failed() {
 
     cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).then(Action::Error(29))));
     producer.send(&record).unwrap().wait().unwrap_err();
-    let failed = ["WARN records not delivered", client, "topic=t", "partition=0", "records=1", "fate=NotWritten"];
-    eventually("the failure is told", || !with(&failed).is_empty());
-    assert_heard(&failed);
+    assert_heard(&["WARN records not delivered", client, "topic=t", "partition=0", "records=1", "fate=NotWritten"]);
     assert_heard(&["TOPIC_AUTHORIZATION_FAILED", client, "records not delivered"]);
     producer.close(PATIENCE).unwrap();
     assert_heard(&["INFO producer closed", client, "undelivered=0"]);
@@ -177,7 +173,6 @@ fn a_split_a_bad_topic_and_records_left_behind() {
     let forbid = Fault::on(Api::Metadata).topic("forbidden").always().then(Action::Error(29));
     cluster.with(|cluster| _ = cluster.faults().push(forbid));
     producer.send(&Record::to("forbidden")).unwrap_err();
-    eventually("the topic is told", || !with(&["no metadata for a topic", client]).is_empty());
     assert_heard(&["WARN no metadata for a topic", client, "topic=forbidden", "TOPIC_AUTHORIZATION_FAILED"]);
     assert_heard(&["WARN problem", client, "forbidden"]);
     drop(producer.send(&Record::to("t").value("left behind")).unwrap());
@@ -196,9 +191,7 @@ fn mistakes_of_others_are_told() {
     let producer = third.on_problem(|_, _| panic!("the caller's own")).build().unwrap();
     assert_heard(&["WARN configuration", "enable.idempotence is off"]);
     drop(producer.try_send(&Record::to("t").value("v")).unwrap());
-    eventually("its callback failed", || !with(&["WARN the caller's code failed", "on_problem"]).is_empty());
     assert_heard(&["WARN the caller's code failed", "on_problem panicked"]);
-    eventually("the problem is told", || !with(&["WARN problem", client]).is_empty());
     assert_heard(&["WARN problem", client, "no bootstrap server can be reached"]);
     producer.close_now();
     assert_heard(&["producer closed", client]);
