@@ -46,7 +46,7 @@ fn every_record_batch_and_request_counts_once() {
     let producer = builder(&cluster.bootstrap_servers()).client_id("me").build().unwrap();
     let fresh = producer.metrics();
     assert_eq!((value(&fresh, "record-send-total"), value(&fresh, "record-send-rate")), (0.0, 0.0));
-    for name in ["batch-size-avg", "batch-size-max", "request-latency-avg", "record-queue-time-max", "metadata-age"] {
+    for name in ["batch-size-avg", "batch-size-max", "request-latency-avg", "record-queue-time-max"] {
         assert!(value(&fresh, name).is_nan(), "{name}");
     }
     assert_eq!((fresh.get("no-such-metric"), fresh.topic("t", "record-send-total")), (None, None));
