@@ -43,7 +43,7 @@ pub struct Stats {
     pub epoch_bumps: u32,
     /// Returns to `bootstrap.servers`.
     pub rebootstraps: u32,
-    /// Times that `send` said `Full` (`buffer-exhausted-total`).
+    /// Times that `send` said `Full`; a transport that waits and tries again has its own `buffer-exhausted-total`.
     pub buffer_full: u32,
     /// Throttle times asked for by brokers, in milliseconds.
     pub throttle_ms: u64,

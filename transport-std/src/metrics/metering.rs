@@ -185,3 +185,40 @@ impl Shared {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_have_an_end_and_a_length() {
+        let valid = |num_samples, window_ms| Sampling { num_samples, window_ms }.validate();
+        assert_eq!((valid(1, 1), valid(1000, i32::MAX as u32)), (Ok(()), Ok(())));
+        assert_eq!(Sampling::default().validate(), Ok(()));
+        let refused = |name, max| Err(ConfigError::OutOfRange { name, min: 1, max });
+        assert_eq!((valid(0, 1), valid(1001, 1)), (refused("metrics.num.samples", 1000), valid(1001, 2)));
+        assert_eq!(valid(1, 0), refused("metrics.sample.window.ms", i32::MAX as u32));
+    }
+
+    /// Time asleep is what is not work, however the sleep is cut by windows and snapshots.
+    #[test]
+    fn sleep_counts_while_it_lasts_and_once() {
+        let mut metering = Metering::new(Sampling::default(), "me");
+        let at = Instant::from_millis;
+        metering.sleep(at(10));
+        assert_eq!((metering.slept_by(at(10)), metering.slept_by(at(25))), (0, 15_000));
+        let limits = klamm_core::Limits { buffer_memory: 64 << 10, ..klamm_core::Limits::default() };
+        let storage = klamm_core::Storage::heap(&limits);
+        let mut core =
+            klamm_core::Producer::new(klamm_core::Config::new("a:1"), storage, [1; 32], Instant::ZERO).unwrap();
+        let topics = Topics::default();
+        metering.begin_turn(at(30), &mut core, &topics);
+        assert_eq!((metering.slept_by(at(99)), metering.meters.selects), (20_000, 1));
+        metering.nap(Duration::from_micros(50));
+        metering.sleep(at(100));
+        metering.begin_turn(at(90_000), &mut core, &topics);
+        assert_eq!(metering.slept_by(at(90_000)), 20_050 + 89_900_000);
+        let totals = metering.totals(at(90_000), &core);
+        assert_eq!(totals.io_us(), 90_000_000 - 89_920_050);
+    }
+}
