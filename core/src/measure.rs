@@ -27,6 +27,8 @@ mod off {
         #[inline(always)]
         pub(crate) fn measure_response(&mut self, _slot: u16, _request: &InFlight) {}
         #[inline(always)]
+        pub(crate) fn measure_leader(&mut self, _before: i32, _now: i32) {}
+        #[inline(always)]
         pub(crate) fn measure_end(&mut self, _slot: u16) {}
     }
 }
@@ -147,6 +149,14 @@ mod on {
                     node.latency_us.add(latency);
                     node.throttle_ms = node.throttle_ms.wrapping_add(throttle_ms);
                 }
+            }
+        }
+
+        /// A partition's leader was learned.
+        pub(crate) fn measure_leader(&mut self, before: i32, now: i32) {
+            if before >= 0 && now >= 0 && before != now {
+                let changes = &mut self.measured.all.leader_changes;
+                *changes = changes.wrapping_add(1);
             }
         }
 

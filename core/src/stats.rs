@@ -115,6 +115,8 @@ pub struct Measurements {
     pub throttle_ms: Measure,
     /// Connections that ended after they had been usable (`connection-close-total`).
     pub connections_ended: u64,
+    /// Partitions in use whose leader moved from one broker to another.
+    pub leader_changes: u64,
 }
 
 /// What became of one topic's records since the producer knows it; see

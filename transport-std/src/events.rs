@@ -88,6 +88,7 @@ enum Note {
     Closed(Target),
     TimedOut { requests: u32 },
     Refreshed,
+    LeadersMoved { partitions: u64 },
     TopicKnown { topic: String, partitions: u32 },
     TopicError { topic: String, error: ErrorCode },
     Failed { topic: String, outcome: BatchOutcome },
@@ -104,11 +105,12 @@ pub(crate) struct Events {
     notes: Vec<Note>,
     /// The counters as of the last look.
     seen: Stats,
+    leader_changes: u64,
 }
 
 impl Events {
     pub(crate) fn new(client_id: &str) -> Self {
-        Self { client_id: client_id.into(), notes: Vec::new(), seen: Stats::default() }
+        Self { client_id: client_id.into(), notes: Vec::new(), seen: Stats::default(), leader_changes: 0 }
     }
 
     pub(crate) fn client_id(&self) -> Arc<str> {
@@ -166,10 +168,11 @@ impl Events {
     }
 
     /// Finds out what happened from what was counted.
-    pub(crate) fn look(&mut self, stats: &Stats) {
+    pub(crate) fn look(&mut self, stats: &Stats, leader_changes: u64) {
         if !ON || *stats == self.seen {
             return;
         }
+        let partitions = leader_changes.wrapping_sub(std::mem::replace(&mut self.leader_changes, leader_changes));
         let before = std::mem::replace(&mut self.seen, *stats);
         let records = stats.records_retried.wrapping_sub(before.records_retried);
         let batches = stats.batches_split.wrapping_sub(before.batches_split);
@@ -179,6 +182,7 @@ impl Events {
             (requests > 0).then_some(Note::TimedOut { requests }),
             (stats.rebootstraps != before.rebootstraps).then_some(Note::Rebootstrapped),
             (stats.metadata_refreshes != before.metadata_refreshes).then_some(Note::Refreshed),
+            (partitions > 0).then_some(Note::LeadersMoved { partitions }),
             (batches > 0).then_some(Note::Split { batches }),
             (records > 0).then_some(Note::SentAgain { records }),
             (ms > 0).then_some(Note::Throttled { ms }),
@@ -210,6 +214,9 @@ impl Note {
                 emit!(warn, "no answer within request.timeout.ms", client_id = client_id, connections = requests);
             }
             Self::Refreshed => emit!(debug, "metadata refreshed", client_id = client_id),
+            Self::LeadersMoved { partitions } => {
+                emit!(info, "leaders moved", client_id = client_id, partitions = partitions);
+            }
             Self::TopicKnown { topic, partitions } => {
                 emit!(debug, "topic known", client_id = client_id, topic = topic, partitions = partitions);
             }

@@ -183,6 +183,20 @@ fn a_split_a_bad_topic_and_records_left_behind() {
 }
 
 #[test]
+fn a_leader_that_moves_is_told() {
+    listen();
+    let cluster = cluster(2, 1);
+    let producer = builder(&cluster.bootstrap_servers()).client_id("moved").linger_ms(0).build().unwrap();
+    deliver(&producer, &Record::to("t").value("v"));
+    let leader = cluster.with(|cluster| cluster.leader("t", 0)).expect("a leader").0;
+    cluster.with(|cluster| cluster.move_leader("t", 0, 3 - leader));
+    deliver(&producer, &Record::to("t").value("v"));
+    assert_heard(&["INFO leaders moved", "client_id=moved", "partitions=1"]);
+    assert_eq!(producer.measurements().leader_changes, 1);
+    producer.close(PATIENCE).unwrap();
+}
+
+#[test]
 fn mistakes_of_others_are_told() {
     listen();
     let address = closed_port().to_string();

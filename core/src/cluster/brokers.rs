@@ -161,6 +161,7 @@ impl State<'_> {
         let leader = if leader_id < 0 { NONE } else { self.find_broker(leader_id) };
         let missing = leader_id >= 0 && leader == NONE;
         self.cluster.reading.dropped_leader |= missing;
+        self.measure_leader(old_id, leader_id);
         self.set_leader(slot, leader, leader_id);
         if new_epoch > old_epoch || leader_id != old_id {
             self.end_backoffs_of(slot);
@@ -175,6 +176,7 @@ impl State<'_> {
             return;
         }
         self.partitions.at_mut(slot).leader_epoch = epoch;
+        self.measure_leader(self.partitions.at(slot).leader_id, leader_id);
         let leader = self.find_broker(leader_id);
         self.set_leader(slot, leader, leader_id);
         self.end_backoffs_of(slot);

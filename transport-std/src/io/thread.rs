@@ -389,7 +389,7 @@ impl Io {
                 _ => {}
             }
         }
-        self.events.look(shared.core.stats());
+        self.events.look(shared.core.stats(), shared.core.measurements().leader_changes);
         over
     }
 
