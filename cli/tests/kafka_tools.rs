@@ -94,7 +94,7 @@ fn perf_reports() {
     perf_line(&cluster, &format!("{base} --warmup-records 10"), &steady);
     perf_line(&cluster, &format!("{base} --reporting-interval 60000"), SUMMARY);
     let metrics =
-        r"\n\nMetric Name +   Value\n(producer-metrics:[a-z-]+:\{client-id=perf-producer-client\} +: \d+\n?)+";
+        r"\n\nMetric Name +   Value\n([a-z-]+:[a-z-]+:\{client-id=perf-producer-client[^}]*\} +: [\w.-]+\n?)+";
     let run = line(&cluster, &format!("perf --topic one {base} --print-metrics"), b"");
     assert_eq!(run.code, Some(0), "{run:?}");
     assert!(Regex::new(&format!("^{SUMMARY}{metrics}$")).unwrap().is_match(&run.stdout), "{}", run.stdout);

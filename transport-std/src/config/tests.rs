@@ -270,8 +270,8 @@ fn unknown_names_are_warned_of_with_a_guess() {
 #[test]
 fn what_has_no_effect_is_told() {
     assert_eq!(
-        warned("metrics.num.samples", "3"),
-        ["metrics.num.samples has no effect: Producer::stats counts from the start"]
+        warned("metrics.recording.level", "DEBUG"),
+        ["metrics.recording.level has no effect: Producer::metrics has them all"]
     );
     for (name, value) in [("client.rack", "r1"), ("metric.reporters", "com.example.Mine")] {
         assert_eq!(warned(name, value).len(), 1, "{name}");
