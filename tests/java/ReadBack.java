@@ -16,13 +16,14 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * Reads a topic up to the end offsets seen at the start, without a consumer group, and prints each record as one line of JSON
+ * Reads topics up to the end offsets seen at the start, without a consumer group, and prints each record as one line of JSON
  * with keys, values and header values in base64. Console consumers cannot be used for this: they print bytes raw and null
  * like text.
  *
- * <pre>java -cp 'libs/*' ReadBack.java BOOTSTRAP TOPIC [count] [consumer.property=value ...]</pre>
+ * <pre>java -cp 'libs/*' ReadBack.java BOOTSTRAP TOPIC[,TOPIC...] [count] [consumer.property=value ...]</pre>
  *
- * With {@code count} it prints one line instead: how many records each partition holds, e.g. {@code {"0":12,"1":0}}.
+ * With {@code count} it prints one line instead: how many records each partition of the one topic holds, e.g.
+ * {@code {"0":12,"1":0}}.
  */
 public final class ReadBack {
     private final StringBuilder line = new StringBuilder();
@@ -60,14 +61,16 @@ public final class ReadBack {
         out.flush();
     }
 
-    private void read(Properties settings, String topic, boolean count) {
+    private void read(Properties settings, String topics, boolean count) {
         ByteArrayDeserializer raw = new ByteArrayDeserializer();
         Map<Integer, Long> counts = new TreeMap<>();
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(settings, raw, raw)) {
             List<TopicPartition> partitions = new ArrayList<>();
-            for (PartitionInfo info : consumer.partitionsFor(topic)) {
-                partitions.add(new TopicPartition(topic, info.partition()));
-                counts.put(info.partition(), 0L);
+            for (String topic : topics.split(",")) {
+                for (PartitionInfo info : consumer.partitionsFor(topic)) {
+                    partitions.add(new TopicPartition(topic, info.partition()));
+                    counts.put(info.partition(), 0L);
+                }
             }
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
@@ -76,7 +79,7 @@ public final class ReadBack {
             while (partitions.stream().anyMatch(partition -> consumer.position(partition) < ends.get(partition))) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(250))) {
                     // Records that came after we looked are not ours to report: two readers would disagree.
-                    if (record.offset() >= ends.get(new TopicPartition(topic, record.partition()))) continue;
+                    if (record.offset() >= ends.get(new TopicPartition(record.topic(), record.partition()))) continue;
                     counts.merge(record.partition(), 1L, Long::sum);
                     if (!count) print(record);
                 }
@@ -94,7 +97,9 @@ public final class ReadBack {
 
     private void print(ConsumerRecord<byte[], byte[]> record) {
         line.setLength(0);
-        line.append("{\"partition\":").append(record.partition());
+        line.append("{\"topic\":");
+        text(record.topic());
+        line.append(",\"partition\":").append(record.partition());
         line.append(",\"offset\":").append(record.offset());
         line.append(",\"timestamp\":").append(record.timestamp());
         line.append(",\"timestampType\":\"").append(record.timestampType()).append('"');

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::batches::{LogBatch, parse_batches};
 use crate::builder::Builder;
 use crate::dist::{Dist, Version};
 use crate::error::{Context, Error, Result};
@@ -15,7 +16,7 @@ use crate::guard::{Guard, signal};
 use crate::node::Node;
 use crate::records::{ReadRecord, parse_counts, parse_records};
 use crate::run::{run, tool_command};
-use crate::wire::{self, Metadata};
+use crate::wire::{self, Metadata, Partition};
 
 /// How long a Java program may take.
 const TOOL_LIMIT: Duration = Duration::from_secs(180);
@@ -245,12 +246,29 @@ impl Kafka {
         tails.collect()
     }
 
-    /// Creates a topic; every live broker knows it and its leaders when this returns.
+    /// Creates a topic; when this returns, every live broker knows it and its leaders, and these are ready.
     pub fn create_topic(&self, name: &str, partitions: i32, replication: i16, configs: &[(&str, &str)]) -> Result<()> {
-        wire::create_topic(self.any_port()?, name, partitions, replication, configs)?;
-        self.wait_for(&format!("leaders of topic {name}"), |metadata| {
-            let led = metadata.partitions.iter().filter(|p| p.topic == name && p.leader >= 0);
-            led.count() == partitions as usize
+        self.create_topics(&[name], partitions, replication, configs)
+    }
+
+    /// Creates topics that differ in their names only, all at once.
+    pub fn create_topics(
+        &self,
+        names: &[&str],
+        partitions: i32,
+        replication: i16,
+        configs: &[(&str, &str)],
+    ) -> Result<()> {
+        wire::create_topics(self.any_port()?, names, partitions, replication, configs)?;
+        let live = self.live();
+        self.wait_for(&format!("leaders of {}", names.join(", ")), |metadata| {
+            let ours = metadata.partitions.iter().filter(|p| names.contains(&p.topic.as_str()));
+            let led: Vec<&Partition> = ours.filter(|p| p.leader >= 0).collect();
+            let serves = |&(id, port): &(i32, u16)| {
+                let its: Vec<&Partition> = led.iter().copied().filter(|p| p.leader == id).collect();
+                its.is_empty() || wire::serves(port, &its).unwrap_or(false)
+            };
+            led.len() == names.len() * partitions as usize && live.iter().all(serves)
         })
     }
 
@@ -302,6 +320,14 @@ impl Kafka {
         Ok(records)
     }
 
+    /// Every record of several topics, by topic, partition and offset: one start of Java for all of them.
+    pub fn read_back_all(&self, topics: &[&str]) -> Result<Vec<ReadRecord>> {
+        let mut records = self.read_back_with(&topics.join(","), &[])?;
+        // Stable: partitions and offsets are in order already.
+        records.sort_by(|a, b| a.topic.cmp(&b.topic));
+        Ok(records)
+    }
+
     /// How many records each partition holds.
     pub fn count(&self, topic: &str) -> Result<BTreeMap<i32, u64>> {
         parse_counts(&self.tool_text("read-back", &[topic, "count"], b"")?)
@@ -323,16 +349,34 @@ impl Kafka {
     /// What `DumpLogSegments` prints for all segments of a partition on a broker: batches with sequence numbers, codec and
     /// CRC check, and their records. Works while the broker runs.
     pub fn dump_log(&self, broker: i32, topic: &str, partition: i32) -> Result<String> {
-        let dir = self.with_broker(broker, |node| Ok(node.data_dir().join(format!("{topic}-{partition}"))))?;
-        let entries = fs::read_dir(&dir).context(|| format!("cannot read {}", dir.display()))?;
-        let mut segments: Vec<String> = entries
-            .filter_map(|entry| Some(entry.ok()?.path().display().to_string()))
-            .filter(|path| path.ends_with(".log"))
-            .collect();
+        let files = self.segments(broker, |name| name == format!("{topic}-{partition}"))?;
+        self.tool_text("dump-log", &["--deep-iteration", "--print-data-log", "--files", &files], b"")
+    }
+
+    /// The batches of several topics as they lie in a broker's log, as `DumpLogSegments` sees them; by topic,
+    /// partition and offset. Works while the broker runs.
+    pub fn dump_batches(&self, broker: i32, topics: &[&str]) -> Result<Vec<LogBatch>> {
+        let is_theirs = |name: &str| name.rsplit_once('-').is_some_and(|(topic, _)| topics.contains(&topic));
+        let files = self.segments(broker, is_theirs)?;
+        parse_batches(&self.tool_text("dump-log", &["--files", &files], b"")?)
+    }
+
+    /// The segment files of the partitions whose folder is wanted, separated by commas.
+    fn segments(&self, broker: i32, is_wanted: impl Fn(&str) -> bool) -> Result<String> {
+        let data = self.with_broker(broker, |node| Ok(node.data_dir()))?;
+        let list = |dir: &Path| -> Result<Vec<PathBuf>> {
+            let entries = fs::read_dir(dir).context(|| format!("cannot read {}", dir.display()))?;
+            Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        };
+        let mut segments = Vec::new();
+        for dir in list(&data)? {
+            if dir.file_name().is_some_and(|name| is_wanted(&name.to_string_lossy())) {
+                let files = list(&dir)?.into_iter().map(|path| path.display().to_string());
+                segments.extend(files.filter(|path| path.ends_with(".log")));
+            }
+        }
         segments.sort();
-        let files = segments.join(",");
-        let args = ["--deep-iteration", "--print-data-log", "--files", &files];
-        self.tool_text("dump-log", &args, b"")
+        Ok(segments.join(","))
     }
 
     /// Leaves the cluster running; whoever gets this must end it.

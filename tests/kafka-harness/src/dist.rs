@@ -11,6 +11,10 @@ use crate::error::{Context, Error, Result};
 /// The version that tests use unless they ask for another.
 pub const DEFAULT_VERSION: &str = "4.3.1";
 
+/// The versions that klamm is tested against: the oldest that speaks record batches as klamm writes them with all codecs, the
+/// last with ZooKeeper in wide use, the first and the last of 3 with KRaft, and the current ones.
+pub const TESTED_VERSIONS: [&str; 7] = ["2.1.1", "2.8.2", "3.3.2", "3.9.2", "4.0.1", "4.3.1", "4.4.0"];
+
 /// log4j 2 for Kafka 4, which brings no logging back end of its own.
 const LOG4J: &str = "2.25.4";
 

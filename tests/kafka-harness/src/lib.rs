@@ -17,6 +17,7 @@
 //! # Ok::<(), klamm_kafka_harness::Error>(())
 //! ```
 
+mod batches;
 mod builder;
 mod cluster;
 mod dist;
@@ -29,9 +30,10 @@ mod run;
 mod tools;
 mod wire;
 
+pub use batches::LogBatch;
 pub use builder::Builder;
 pub use cluster::{Detached, Kafka};
-pub use dist::{DEFAULT_VERSION, Dist, Version, cache_dir};
+pub use dist::{DEFAULT_VERSION, Dist, TESTED_VERSIONS, Version, cache_dir};
 pub use error::{Error, Result};
 pub use guard::{Guard, signal};
 pub use records::ReadRecord;

@@ -11,6 +11,8 @@ use crate::error::{Context, Error, Result};
 /// A record as the Java consumer saw it, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadRecord {
+    /// Topic name.
+    pub topic: String,
     /// Partition number.
     pub partition: i32,
     /// Offset in the partition.
@@ -42,6 +44,7 @@ fn parse(line: &str) -> Option<ReadRecord> {
         Some((name, bytes(header.get(1)?)?))
     });
     Some(ReadRecord {
+        topic: json["topic"].as_str()?.to_owned(),
         partition: json["partition"].as_i64()?.try_into().ok()?,
         offset: json["offset"].as_i64()?,
         timestamp: json["timestamp"].as_i64()?,
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn null_and_empty_are_told_apart() {
-        let line = r#"{"partition":1,"offset":2,"timestamp":3,"timestampType":"CreateTime","key":null,"value":"","headers":[["a","/w=="],["a",null]]}"#;
+        let line = r#"{"topic":"t","partition":1,"offset":2,"timestamp":3,"timestampType":"CreateTime","key":null,"value":"","headers":[["a","/w=="],["a",null]]}"#;
         let records = parse_records(line).unwrap();
         assert_eq!(records[0].key, None);
         assert_eq!(records[0].value, Some(Vec::new()));

@@ -1,4 +1,4 @@
-//! Three requests of the Kafka protocol, so that waiting and creating topics costs milliseconds instead of a JVM start.
+//! Four requests of the Kafka protocol, so that waiting and creating topics costs milliseconds instead of a JVM start.
 //!
 //! Written by hand and apart from klamm's own codec on purpose: the harness judges klamm and must not share its mistakes.
 //! The versions are the oldest that 4.x brokers accept; none of them is "flexible", so no tagged fields occur.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Context, Error, Result};
 
+const LIST_OFFSETS: (i16, i16) = (2, 1);
 const METADATA: (i16, i16) = (3, 1);
 const CREATE_TOPICS: (i16, i16) = (19, 2);
 const DELETE_TOPICS: (i16, i16) = (20, 1);
@@ -70,24 +71,26 @@ pub(crate) fn metadata(port: u16) -> Result<Metadata> {
     Ok(metadata)
 }
 
-/// Creates a topic; KRaft brokers pass the request on to the controller.
-pub(crate) fn create_topic(
+/// Creates topics that differ in their names only; KRaft brokers pass the request on to the controller.
+pub(crate) fn create_topics(
     port: u16,
-    name: &str,
+    names: &[&str],
     partitions: i32,
     replication: i16,
     configs: &[(&str, &str)],
 ) -> Result<()> {
     let mut body = Writer::default();
-    body.i32(1);
-    body.string(name);
-    body.i32(partitions);
-    body.i16(replication);
-    body.i32(0); // assignments: the controller chooses
-    body.i32(configs.len() as i32);
-    for (key, value) in configs {
-        body.string(key);
-        body.string(value);
+    body.i32(names.len() as i32);
+    for name in names {
+        body.string(name);
+        body.i32(partitions);
+        body.i16(replication);
+        body.i32(0); // assignments: the controller chooses
+        body.i32(configs.len() as i32);
+        for (key, value) in configs {
+            body.string(key);
+            body.string(value);
+        }
     }
     body.i32(20_000); // timeout in ms
     body.0.push(0); // validate only: no
@@ -95,7 +98,7 @@ pub(crate) fn create_topic(
     let mut input = Reader(&answer);
     input.i32()?; // throttle time
     for _ in 0..input.count()? {
-        input.string()?;
+        let name = input.string()?;
         let code = input.i16()?;
         let text = input.string()?;
         if code != 0 {
@@ -103,6 +106,32 @@ pub(crate) fn create_topic(
         }
     }
     Ok(())
+}
+
+/// True if the broker on this port is ready to serve these partitions as their leader. It may be named as such in metadata a moment
+/// earlier, and until then a producer with acks=0 loses what it sends.
+pub(crate) fn serves(port: u16, partitions: &[&Partition]) -> Result<bool> {
+    let mut body = Writer::default();
+    body.i32(-1); // replica: a client
+    body.i32(partitions.len() as i32);
+    for partition in partitions {
+        body.string(&partition.topic);
+        body.i32(1);
+        body.i32(partition.index);
+        body.i64(-1); // the end
+    }
+    let answer = call(port, LIST_OFFSETS, &body.0)?;
+    let mut input = Reader(&answer);
+    let mut all = true;
+    for _ in 0..input.count()? {
+        input.string()?;
+        for _ in 0..input.count()? {
+            input.i32()?; // index
+            all &= input.i16()? == 0;
+            input.take(16)?; // timestamp and offset
+        }
+    }
+    Ok(all)
 }
 
 /// Deletes a topic.
@@ -160,6 +189,10 @@ impl Writer {
     }
 
     fn i32(&mut self, value: i32) {
+        self.0.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn i64(&mut self, value: i64) {
         self.0.extend_from_slice(&value.to_be_bytes());
     }
 
