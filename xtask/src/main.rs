@@ -13,6 +13,7 @@ mod runner;
 mod size;
 mod step;
 mod suites;
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

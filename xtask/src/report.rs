@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::versions::{self, Cell};
+
 /// Numbers of tests and the reasons behind them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -12,6 +14,8 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<String>,
     /// Why something failed or was skipped, in a few words.
     pub(crate) why: Vec<String>,
+    /// Tests that are cells of a table of versions.
+    pub(crate) cells: Vec<Cell>,
 }
 
 impl Outcome {
@@ -34,6 +38,7 @@ impl Outcome {
         self.skipped += other.skipped;
         self.failures.extend(other.failures);
         self.why.extend(other.why);
+        self.cells.extend(other.cells);
     }
 }
 
@@ -48,6 +53,7 @@ pub(crate) struct TestOutput {
 impl TestOutput {
     pub(crate) fn line(&mut self, line: &str) {
         let line = line.trim();
+        self.outcome.cells.extend(Cell::parse(line));
         if let Some(rest) = line.strip_prefix("Running ") {
             // `Running tests/real.rs (target/debug/deps/real-0123)`
             self.binary = rest.split(" (").next().unwrap_or(rest).to_owned();
@@ -79,7 +85,7 @@ pub(crate) struct Row {
 
 /// The table, the names of what failed, and the last line.
 pub(crate) fn render(rows: &[Row]) -> String {
-    let mut text = format!("\n{:<12} {:>7} {:>7} {:>7} {:>8}  why\n", "suite", "passed", "failed", "skipped", "time");
+    let mut text = format!("\n{:<14} {:>7} {:>7} {:>7} {:>8}  why\n", "suite", "passed", "failed", "skipped", "time");
     let mut total = Outcome::default();
     let mut failures = String::new();
     for row in rows {
@@ -87,7 +93,7 @@ pub(crate) fn render(rows: &[Row]) -> String {
         let time = format!("{:.1} s", row.time.as_secs_f64());
         let mut why = row.outcome.why.clone();
         why.dedup();
-        let line = format!("{:<12} {passed:>7} {failed:>7} {skipped:>7} {time:>8}  {}", row.suite, why.join("; "));
+        let line = format!("{:<14} {passed:>7} {failed:>7} {skipped:>7} {time:>8}  {}", row.suite, why.join("; "));
         text.push_str(line.trim_end());
         text.push('\n');
         for failure in &row.outcome.failures {
@@ -95,6 +101,7 @@ pub(crate) fn render(rows: &[Row]) -> String {
         }
         total.add(row.outcome.clone());
     }
+    text.push_str(&versions::render(&total.cells));
     if !failures.is_empty() {
         text.push_str(&format!("\nfailed:\n{failures}"));
     }

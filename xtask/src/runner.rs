@@ -28,7 +28,7 @@ struct Options {
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     if args.iter().any(|arg| arg == "--list") {
         for suite in SUITES {
-            println!("{:<12} {}", suite.name, suite.about);
+            println!("{:<14} {}", suite.name, suite.about);
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -118,11 +118,20 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "kafka",
         about: "real Apache Kafka, with brokers killed mid-stream",
-        limit: minutes(45),
-        steps: || {
-            let step = Step::cargo_test("-p klamm-real-kafka --release -- --test-threads=1");
-            vec![step.needs(&[Need::Kafka])]
-        },
+        limit: minutes(12),
+        steps: || vec![real_kafka("--lib --test single --test cluster")],
+    },
+    Suite {
+        name: "kafka-versions",
+        about: "codecs, acks, keys, headers, timestamps and idempotence on seven versions of Kafka",
+        limit: minutes(12),
+        steps: || vec![real_kafka("--test matrix")],
+    },
+    Suite {
+        name: "kafka-errors",
+        about: "errors provoked at real Kafka, and the words that a user reads",
+        limit: minutes(12),
+        steps: || vec![real_kafka("--test errors")],
     },
     Suite {
         name: "bench-gate",
@@ -143,6 +152,11 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || vec![Step::cargo("run --release --example quickstart")],
     },
 ];
+
+/// Tests against brokers: one after the other, as each takes the machine for itself.
+fn real_kafka(which: &str) -> Step {
+    Step::cargo_test(&format!("-p klamm-real-kafka --release {which} -- --test-threads=1")).needs(&[Need::Kafka])
+}
 
 fn unit_steps() -> Vec<Step> {
     let mut steps = vec![Step::cargo_test("-p klamm-core --no-default-features")];
