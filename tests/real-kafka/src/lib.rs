@@ -1,8 +1,9 @@
 //! What the suites against real Kafka share.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use klamm::{Delivery, Producer, Record, RecordMetadata};
+use klamm::{Delivery, DeliveryError, Producer, Record, RecordMetadata};
 use klamm_kafka_harness::{Kafka, ReadRecord};
 
 /// A producer with Kafka's property names on top of the cluster's address.
@@ -100,3 +101,56 @@ pub fn assert_read_back(read: &[ReadRecord], sent: &[(Plain, RecordMetadata)]) {
 
 /// How long the suites wait for a clean close.
 pub const CLOSE: Duration = Duration::from_secs(30);
+
+/// Sends numbered records, about a thousand a second, while `meanwhile` runs; each one's outcome, in order.
+///
+/// # Panics
+/// If a record is not accepted, or if `meanwhile` panics.
+pub fn stream_while(
+    producer: &Producer,
+    topic: &str,
+    meanwhile: impl FnOnce() + Send,
+) -> Vec<Result<RecordMetadata, DeliveryError>> {
+    let mut deliveries = Vec::new();
+    std::thread::scope(|scope| {
+        let meanwhile = scope.spawn(meanwhile);
+        // At least a few, before it begins and after it has ended.
+        let mut rest = 50;
+        while !meanwhile.is_finished() || rest > 0 {
+            rest -= usize::from(meanwhile.is_finished());
+            let number = deliveries.len().to_string();
+            deliveries.push(producer.send(&Record::to(topic).value(&number)).expect("accepted"));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        meanwhile.join().expect("what went on meanwhile");
+    });
+    deliveries.into_iter().map(Delivery::wait).collect()
+}
+
+/// Checks that numbered records are where they were told to be, each once, in order within their partitions.
+///
+/// # Panics
+/// If one is lost, doubled or out of order.
+pub fn assert_numbered(read: &[ReadRecord], places: &[RecordMetadata]) {
+    assert_eq!(read.len(), places.len(), "none lost, none doubled");
+    let mut last = HashMap::new();
+    for record in read {
+        let number: usize = std::str::from_utf8(record.value.as_deref().unwrap_or_default()).unwrap().parse().unwrap();
+        let place = &places[number];
+        assert_eq!((place.partition, place.offset), (record.partition, record.offset), "where {number} is");
+        let before = last.insert(record.partition, number);
+        assert!(before.is_none_or(|before| before < number), "partition {} keeps the order", record.partition);
+    }
+}
+
+/// Waits until a condition holds.
+///
+/// # Panics
+/// If it does not within two minutes.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited two minutes for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
