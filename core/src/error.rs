@@ -163,7 +163,8 @@ pub enum DeliveryError {
     Broker(ErrorCode),
     /// `delivery.timeout.ms` passed first; the last error met on the way, if any.
     TimedOut {
-        /// The last error of the batch or of its topic's metadata, `NONE` if there was none.
+        /// The last error of the batch or of its topic's metadata, `LEADER_NOT_AVAILABLE` while the partition has no
+        /// leader, `NONE` if there was none.
         last: ErrorCode,
     },
     /// The record alone exceeds the broker's `max.message.bytes`.

@@ -204,7 +204,7 @@ pub struct DeliveryError {
     pub kind: DeliveryErrorKind,
     /// What is known: certainly not written, or possibly written.
     pub fate: Fate,
-    /// The broker's own words, if it sent some.
+    /// The broker's own words, if it sent some; after a timeout without any answer, why connections failed.
     pub message: Option<Arc<str>>,
     /// The topic.
     pub topic: Arc<str>,
@@ -223,7 +223,8 @@ pub enum DeliveryErrorKind {
     Broker(ErrorCode),
     /// `delivery.timeout.ms` passed first.
     TimedOut {
-        /// The last error met on the way, `NONE` if there was none.
+        /// The last error met on the way, `LEADER_NOT_AVAILABLE` while the partition had no leader, `NONE` if
+        /// there was none.
         last: ErrorCode,
     },
     /// The record alone exceeds the topic's `max.message.bytes`.

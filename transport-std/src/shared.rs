@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use klamm_core::{ErrorCode, Instant, TopicId};
+use klamm_core::{BatchOutcome, ErrorCode, Instant, TopicId};
 
 use crate::cells::Cells;
 use crate::delivery::Delivery;
@@ -406,6 +406,16 @@ impl Shared {
             SendError::PartitionsUnknown => {}
             _ => meters.refused += 1,
         }
+    }
+
+    /// Why a batch met its delivery timeout, if no broker said so: why connections failed.
+    pub(crate) fn timeout_cause(&self, outcome: &BatchOutcome) -> Option<Arc<str>> {
+        use klamm_core::DeliveryError::TimedOut;
+        let TimedOut { last: ErrorCode::NONE | ErrorCode::NETWORK_EXCEPTION } = outcome.result.err()?.error else {
+            return None;
+        };
+        let mut text = String::new();
+        self.failures.describe(self.now, &mut text).then(|| Arc::from(text))
     }
 
     /// The error of a caller whose record the core refused, if waiting does not help.

@@ -94,6 +94,20 @@ fn connections_that_break_at_any_byte_lose_and_repeat_nothing() {
 }
 
 #[test]
+fn a_delivery_timeout_names_the_broken_connection() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let producer = builder(&address).request_timeout_ms(300).delivery_timeout_ms(600).linger_ms(0).build().unwrap();
+    let delivery = producer.try_send(&Record::to("t").value("v")).unwrap();
+    let error = delivery.wait_timeout(PATIENCE).expect("an outcome in bounded time").unwrap_err();
+    let words = format!(
+        "record for t: not delivered within delivery.timeout.ms (bootstrap server {address}: connection refused); \
+         it is not in the log: it can be sent again"
+    );
+    assert_eq!(error.to_string(), words);
+    producer.close(PATIENCE).unwrap();
+}
+
+#[test]
 fn a_broker_that_does_not_read_holds_up_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -21,13 +21,17 @@ impl State<'_> {
         }
     }
 
-    /// The error that explains best why a batch did not get through: its own, or its topic's.
+    /// The error that explains best why a batch did not get through: its own, its topic's, or that nobody
+    /// leads its partition.
     fn last_error_of(&self, batch: u32) -> ErrorCode {
         let batch = self.batches.at(batch);
         if batch.last_error != ErrorCode::NONE {
             return batch.last_error;
         }
-        self.topics.at(self.partitions.at(batch.partition).topic.into()).error
+        let partition = self.partitions.at(batch.partition);
+        let topic = self.topics.at(partition.topic.into());
+        let is_leaderless = topic.partitions > partition.index && partition.index >= 0 && partition.leader_id < 0;
+        if topic.error == ErrorCode::NONE && is_leaderless { ErrorCode::LEADER_NOT_AVAILABLE } else { topic.error }
     }
 
     /// Fails everything that has no outcome.

@@ -59,14 +59,25 @@ fn acks_0_is_delivered_without_an_offset_and_arrives() {
     assert_eq!(got, edge_cases(), "one partition keeps the order");
 }
 
+/// Pseudorandom numbers (xorshift64*): the same keys in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
 #[test]
-fn a_thousand_keys_go_to_the_partitions_that_java_chooses() {
+fn ten_thousand_random_keys_go_to_the_partitions_that_java_chooses() {
     let (kafka, topic) = (kafka(), "java-partitions");
     kafka.create_topic(topic, 17, 1, &[]).unwrap();
-    // Lengths 0 to 99, bytes of every value.
-    let keys: Vec<Vec<u8>> = (0..1000u32)
-        .map(|n| (0..n % 100).map(|at| (n.wrapping_mul(2_654_435_761) >> (at % 24)) as u8 ^ at as u8).collect())
-        .collect();
+    let mut random = Random(0x6b6c_616d_6d21);
+    let keys: Vec<Vec<u8>> =
+        (0..10_000).map(|_| (0..random.next() % 100).map(|_| (random.next() >> 56) as u8).collect()).collect();
     let producer = producer(kafka, &[]);
     let deliveries: Vec<_> =
         keys.iter().map(|key| producer.send(&Record::to(topic).key(key).value("v")).unwrap()).collect();
@@ -74,7 +85,7 @@ fn a_thousand_keys_go_to_the_partitions_that_java_chooses() {
     producer.close(CLOSE).unwrap();
     let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
     assert_eq!(chosen, kafka.partition_of(17, &keys).unwrap());
-    assert!(chosen.iter().collect::<BTreeSet<_>>().len() > 10, "keys spread");
+    assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), 17, "keys spread");
 }
 
 #[test]
@@ -107,52 +118,4 @@ fn compressible_records_travel_as_lz4_and_come_back() {
     }
     let dump = kafka.dump_log(1, topic, 0).unwrap();
     assert!(dump.to_lowercase().contains("compresscodec: lz4"), "the log holds what was sent");
-}
-
-#[test]
-fn log_append_time_is_the_brokers() {
-    let (kafka, topic) = (kafka(), "log-append-time");
-    kafka.create_topic(topic, 1, 1, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
-    let producer = producer(kafka, &[]);
-    let delivery = producer.send(&Record::to(topic).value("v").timestamp(1_000)).unwrap();
-    let told = delivered(delivery).timestamp;
-    producer.close(CLOSE).unwrap();
-    let read = kafka.read_back(topic).unwrap();
-    assert_eq!(read[0].timestamp, told);
-    assert!(told > 1_700_000_000_000, "not the record's own");
-}
-
-#[test]
-fn a_batch_above_the_topics_limit_is_split_and_a_record_above_it_fails_alone() {
-    let (kafka, topic) = (kafka(), "small-messages");
-    kafka.create_topic(topic, 1, 1, &[("max.message.bytes", "1000")]).unwrap();
-    let producer = producer(kafka, &[("linger.ms", "100")]);
-    let value = [b'x'; 100];
-    let small: Vec<_> = (0..200).map(|_| producer.send(&Record::to(topic).value(&value)).unwrap()).collect();
-    for delivery in small {
-        let _ = delivered(delivery);
-    }
-    let big = producer.send(&Record::to(topic).value(&[b'y'; 2000])).unwrap().wait().unwrap_err();
-    assert!(big.to_string().contains("max.message.bytes"), "{big}");
-    assert_eq!(big.fate, klamm::Fate::NotWritten);
-    let after = producer.send(&Record::to(topic).value("after")).unwrap();
-    let _ = delivered(after);
-    let stats = producer.stats();
-    producer.close(CLOSE).unwrap();
-    assert!(stats.batches_split > 0);
-    assert_eq!(kafka.read_back(topic).unwrap().len(), 201);
-}
-
-#[test]
-fn an_invalid_topic_and_a_refused_record_say_why() {
-    let kafka = kafka();
-    let producer = producer(kafka, &[("max.block.ms", "8000")]);
-    let error = producer.send(&Record::to("not a topic!").value("v")).unwrap_err();
-    assert!(error.to_string().contains("INVALID_TOPIC_EXCEPTION"), "{error}");
-    kafka.create_topic("compacted", 1, 1, &[("cleanup.policy", "compact")]).unwrap();
-    let error = producer.send(&Record::to("compacted").value("no key")).unwrap().wait().unwrap_err();
-    assert!(error.to_string().contains("INVALID_RECORD"), "{error}");
-    let keyed = producer.send(&Record::to("compacted").key("k").value("v")).unwrap();
-    let _ = delivered(keyed);
-    producer.close(CLOSE).unwrap();
 }

@@ -162,6 +162,20 @@ fn the_delivery_timeout_is_met_wherever_the_batch_is() {
     assert_eq!((outcome.error(), outcome.fate()), (Some(DeliveryError::TimedOut { last }), Some(Fate::NotWritten)));
 }
 
+/// A partition that nobody leads is named as such (Java names nothing).
+#[test]
+fn a_partition_without_a_leader_is_waited_for() {
+    let mut world = World::new(options());
+    world.cluster_mut().create_topic("headless", 1);
+    world.cluster_mut().move_leader("headless", 0, -1);
+    let topic = world.topic("headless");
+    let record = world.send_value(topic, "v").unwrap();
+    world.run_for(30_000);
+    let last = ErrorCode::LEADER_NOT_AVAILABLE;
+    let outcome = world.outcome(record).unwrap();
+    assert_eq!((outcome.error(), outcome.fate()), (Some(DeliveryError::TimedOut { last }), Some(Fate::NotWritten)));
+}
+
 /// KIP-467: the record that is to blame is named, with the broker's words.
 #[test]
 fn the_broker_names_the_bad_record() {

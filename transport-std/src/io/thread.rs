@@ -395,7 +395,7 @@ impl Io {
 
     fn outcome(&mut self, shared: &mut Shared, outcome: &BatchOutcome) {
         let text = if outcome.result.is_err() { shared.core.error_text() } else { "" };
-        let message = (!text.is_empty()).then(|| Arc::from(text));
+        let message = if text.is_empty() { shared.timeout_cause(outcome) } else { Some(Arc::from(text)) };
         if outcome.result.is_err() && shared.life == Life::Closing {
             shared.undelivered = shared.undelivered.saturating_add(outcome.count.into());
         }

@@ -80,7 +80,7 @@ fn a_compacted_topic_takes_no_record_without_a_key() {
     assert_eq!(
         keyless.to_string(),
         "record for compacted-0: the broker answered INVALID_RECORD (87) (Compacted topic cannot accept message without \
-         key in topic partition compacted-0.); it is not in the log: sending it again will not help"
+         key in topic partition compacted-0); it is not in the log: sending it again will not help"
     );
     assert_eq!((keyless.fate, keyless.is_retriable(), keyless.collateral), (Fate::NotWritten, false, false));
     let keyed = keyed.wait().unwrap_err();
@@ -146,7 +146,7 @@ fn a_throttled_client_waits_and_loses_nothing() {
     let stats = producer.stats();
     producer.close(CLOSE).unwrap();
     assert!(stats.throttle_ms > 6000, "throttled for {} ms", stats.throttle_ms);
-    assert_eq!((stats.request_timeouts, stats.connections_closed, stats.records_retried), (0, 0, 0));
+    assert_eq!((stats.request_timeouts, stats.records_retried), (0, 0));
     assert_eq!(kafka.count("throttled").unwrap()[&0], 21);
 }
 
@@ -154,12 +154,10 @@ fn a_throttled_client_waits_and_loses_nothing() {
 fn a_producer_that_the_broker_forgot_goes_on() {
     let kafka = broker();
     kafka.create_topic("forgotten", 1, 1, &[]).unwrap();
-    // Else the connection would end, too.
     let producer = producer(kafka, &[]);
     assert_eq!(outcome(&producer, &Record::to("forgotten").value("0")).unwrap().offset, 0);
     let known = || {
         let args = ["describe-producers", "--topic", "forgotten", "--partition", "0"];
-        // `--bootstrap-server` belongs before the subcommand.
         let text = kafka.tool_text("transactions", &args, b"").unwrap();
         text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count()
     };
