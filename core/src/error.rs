@@ -186,6 +186,8 @@ impl DeliveryError {
     #[must_use]
     pub fn is_retriable(self) -> bool {
         match self {
+            // The same bytes were refused twice: it was not the wire.
+            Self::Broker(ErrorCode::CORRUPT_MESSAGE) => false,
             Self::Broker(code) => code.is_retriable(),
             Self::TimedOut { .. } | Self::SequenceGap | Self::Closed => true,
             Self::RecordTooLarge | Self::NoSuchPartition | Self::UnsupportedVersion => false,

@@ -269,6 +269,8 @@ impl DeliveryError {
             return true;
         }
         match self.kind {
+            // The same bytes were refused twice: it was not the wire.
+            DeliveryErrorKind::Broker(ErrorCode::CORRUPT_MESSAGE) => false,
             DeliveryErrorKind::Broker(code) => code.is_retriable(),
             DeliveryErrorKind::TimedOut { .. }
             | DeliveryErrorKind::SequenceGap
@@ -284,6 +286,10 @@ impl DeliveryError {
         match self.kind {
             Kind::RecordTooLarge | Kind::Broker(ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE) => {
                 "send smaller records, or raise the topic's max.message.bytes"
+            }
+            // What they say of every record that does not suit its topic.
+            Kind::Broker(ErrorCode::CORRUPT_MESSAGE) => {
+                "give it a key if the topic is compacted: brokers before 2.4 say it this way"
             }
             Kind::Broker(ErrorCode::TOPIC_AUTHORIZATION_FAILED) => "allow this client to write to the topic",
             Kind::Broker(ErrorCode::CLUSTER_AUTHORIZATION_FAILED) => "allow this client to write idempotently",

@@ -4,6 +4,7 @@
 //! suite `simulation` has both.
 
 mod acls;
+mod old_broker;
 mod one_broker;
 mod three_brokers;
 mod topics;

@@ -52,12 +52,15 @@ pub(crate) struct Pair {
     pub(crate) read: ReadRecord,
 }
 
+/// Names and values, in order.
+type Headers = Vec<(&'static str, Option<Vec<u8>>)>;
+
 /// A record to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(&'static str, Option<Vec<u8>>)>,
+    pub(crate) headers: Headers,
     /// `None` for the time of the send.
     pub(crate) timestamp: Option<i64>,
 }
@@ -177,7 +180,7 @@ fn cases() -> Vec<Case> {
     let bytes = [None, Some(Vec::new()), Some("text, and ☃ more text, and more text".repeat(2).into_bytes())];
     let bytes: Vec<Option<Vec<u8>>> = bytes.into_iter().chain([Some(every_byte.clone())]).collect();
     let text = |text: &str| Some(text.as_bytes().to_vec());
-    let headers: [Vec<(&'static str, Option<Vec<u8>>)>; 7] = [
+    let headers: [Headers; 7] = [
         vec![],
         vec![("name", text("value"))],
         vec![("", Some(Vec::new()))],
