@@ -61,6 +61,10 @@ impl TestOutput {
             self.binary = format!("doc tests of {rest}");
         } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.outcome.failures.push(format!("{} ({})", name, self.binary));
+        } else if let Some((_, reason)) = line.split_once(" ... ignored, ") {
+            if !self.outcome.why.iter().any(|why| why == reason) {
+                self.outcome.why.push(reason.to_owned());
+            }
         } else if let Some(rest) = line.strip_prefix("test result: ") {
             for part in rest.split(['.', ';']) {
                 let mut words = part.split_whitespace();
@@ -120,6 +124,8 @@ mod tests {
             "     Running unittests src/lib.rs (target/debug/deps/a-1)",
             "test a::b ... ok",
             "test a::c ... FAILED",
+            "test a::d ... ignored, no time",
+            "test a::e ... ignored, no time",
             "test result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s",
             "   Doc-tests klamm",
             "test src/lib.rs - x (line 3) ... ok",
@@ -129,6 +135,7 @@ mod tests {
         }
         assert_eq!((output.outcome.passed, output.outcome.failed, output.outcome.skipped), (2, 1, 2));
         assert_eq!(output.outcome.failures, ["a::c (unittests src/lib.rs)"]);
+        assert_eq!(output.outcome.why, ["no time"]);
     }
 
     #[test]

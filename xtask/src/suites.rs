@@ -118,19 +118,20 @@ pub(crate) const SUITES: &[Suite] = &[
     Suite {
         name: "kafka",
         about: "real Apache Kafka, with brokers killed mid-stream",
-        limit: minutes(12),
+        // The first of them builds for all.
+        limit: minutes(15),
         steps: || vec![real_kafka("--lib --test single --test cluster")],
     },
     Suite {
         name: "kafka-versions",
         about: "codecs, acks, keys, headers, timestamps and idempotence on seven versions of Kafka",
-        limit: minutes(12),
+        limit: minutes(10),
         steps: || vec![real_kafka("--test matrix")],
     },
     Suite {
         name: "kafka-errors",
         about: "errors provoked at real Kafka, and the words that a user reads",
-        limit: minutes(12),
+        limit: minutes(10),
         steps: || vec![real_kafka("--test errors")],
     },
     Suite {

@@ -41,6 +41,11 @@ fn records_come_back_byte_for_byte() -> Result<()> {
     let chosen = kafka.partition_of(2, &[b"k1", b"k2"])?;
     assert_eq!(chosen, [find(Some(b"k1")).partition, find(Some(b"k2")).partition]);
     assert!(kafka.dump_log(1, "bytes", chosen[0])?.contains("isvalid: true"));
+    let batches = kafka.dump_batches(1, &["bytes"])?;
+    assert_eq!(batches.iter().map(|batch| batch.count).sum::<i32>(), 3);
+    assert!(batches.iter().all(|batch| batch.is_valid && batch.magic == 2 && batch.codec == "none"));
+    kafka.create_topics(&["bytes-a", "bytes-b"], 1, 1, &[])?;
+    assert_eq!(kafka.read_back_all(&["bytes-b", "bytes", "bytes-a"])?, records);
     Ok(())
 }
 
