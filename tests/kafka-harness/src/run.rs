@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::dist::{Dist, require_java};
+use crate::dist::{DEFAULT_VERSION, Dist, Version, require_java};
 use crate::error::{Context, Error, Result};
 use crate::guard::{Guard, signal};
 use crate::tools::{self, Bootstrap, TOOL_NAMES};
@@ -16,10 +16,18 @@ use crate::tools::{self, Bootstrap, TOOL_NAMES};
 /// given one or does not take any.
 pub fn tool_command(dist: &Dist, bootstrap: &str, name: &str, args: &[&str]) -> Result<Command> {
     require_java()?;
-    let dist = dist.tools()?;
-    let tool = tools::find(name, dist.version()).ok_or_else(|| {
-        Error::new(format!("no tool `{name}`; there are {} and full class names", TOOL_NAMES.join(", ")))
-    })?;
+    let mut dist = dist.tools()?;
+    let find = |version| {
+        tools::find(name, version).ok_or_else(|| {
+            Error::new(format!("no tool `{name}`; there are {} and full class names", TOOL_NAMES.join(", ")))
+        })
+    };
+    let mut tool = find(dist.version())?;
+    if dist.version() < Version(2, 2, 0) && tool.class == "kafka.admin.TopicCommand" {
+        // Theirs speaks to ZooKeeper only; the current one speaks to these brokers, too.
+        dist = Dist::fetch(DEFAULT_VERSION.parse()?)?;
+        tool = find(dist.version())?;
+    }
     let mut command = dist.java();
     if tool.class.ends_with(".java") {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../java").join(&tool.class);

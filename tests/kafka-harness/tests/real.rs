@@ -101,6 +101,7 @@ fn brokers_die_and_come_back() -> Result<()> {
 fn an_old_broker_runs_with_zookeeper() -> Result<()> {
     let kafka = Kafka::builder().version("2.1.1").start()?;
     kafka.create_topic("t", 2, 1, &[("retention.ms", "-1")])?;
+    assert!(kafka.tool_text("topics", &["--list"], b"")?.lines().any(|line| line == "t"));
     kafka.tool_text("console-producer", &["--topic", "t"], b"one\ntwo\n")?;
     kafka.kill(1)?;
     kafka.restart(1)?;
