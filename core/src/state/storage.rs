@@ -29,6 +29,18 @@ pub const SINGLE_TIMERS: usize = 4;
 #[doc(hidden)]
 pub const TOPIC_FRAMING: usize = 4;
 
+/// What a Metadata request has beside a topic's name: its id, a compact length and its tags.
+const TOPIC_REQUEST: usize = 16 + 2 + 1;
+/// Smallest scratch, whatever the names.
+const SCRATCH_MIN: usize = 96;
+
+/// Smallest scratch for topic texts of this stride. Names go through it one by one: a name that does not fit whole would
+/// leave its request unfinished for ever.
+const fn scratch_min(topic_stride: usize) -> usize {
+    let name = topic_stride.saturating_sub(TOPIC_FRAMING).saturating_add(TOPIC_REQUEST);
+    if name > SCRATCH_MIN { name } else { SCRATCH_MIN }
+}
+
 /// The producer's memory, checked for consistency when it is made.
 ///
 /// On boards [`static_storage!`](crate::static_storage) gives it from a `static`; with the `alloc`
@@ -69,8 +81,9 @@ impl Storage<'_> {
         if self.topic_names.stride <= TOPIC_FRAMING {
             return small("topic_bytes", 1);
         }
-        if self.scratch.stride < 96 {
-            return small("scratch_bytes", 96);
+        let scratch = scratch_min(self.topic_names.stride);
+        if self.scratch.stride < scratch {
+            return small("scratch_bytes", scratch);
         }
         Ok(())
     }
@@ -98,7 +111,7 @@ pub struct Limits {
     pub topic_bytes: usize,
     /// Longest host name; DNS's own limit is 253.
     pub host_bytes: usize,
-    /// A connection's scratch for request headers and control requests.
+    /// A connection's scratch for request headers and control requests; at least 96, and 19 more than `topic_bytes`.
     pub scratch_bytes: usize,
 }
 
@@ -144,7 +157,7 @@ impl Storage<'static> {
             timers: Slots::owned(limits.connections.clamp(1, 0x7ffe) + limits.brokers.clamp(1, 0x7ffe) + SINGLE_TIMERS),
             topic_names: slab(limits.topic_bytes.saturating_add(TOPIC_FRAMING), limits.topics),
             hosts: slab(limits.host_bytes, limits.brokers),
-            scratch: slab(limits.scratch_bytes.max(96), limits.connections),
+            scratch: slab(limits.scratch_bytes.max(SCRATCH_MIN), limits.connections),
         }
     }
 }
@@ -215,8 +228,9 @@ impl<
             && CONNECTIONS > 0
             && TIMERS == BROKERS + CONNECTIONS + SINGLE_TIMERS
             && TOPIC_BYTES > TOPIC_FRAMING
-            && SCRATCH_BYTES >= 96,
-        "static_storage!: block >= 128, blocks >= 4, batches >= 2, scratch_bytes >= 96, the others >= 1"
+            && SCRATCH_BYTES >= scratch_min(TOPIC_BYTES),
+        "static_storage!: block >= 128, blocks >= 4, batches >= 2, scratch_bytes >= 96 and >= topic_bytes + 19, \
+         the others >= 1"
     );
 
     /// Fresh memory, usable in a `static` or `const`.
@@ -272,7 +286,7 @@ impl<
 /// ```
 ///
 /// `topic_bytes: 64, host_bytes: 64, scratch_bytes: 160` may follow: the longest topic name, the
-/// longest host name, and the room for a request's header.
+/// longest host name, and the room for a request's header, at least `topic_bytes` + 19.
 #[macro_export]
 macro_rules! static_storage {
     (block: $block:expr, blocks: $blocks:expr, batches: $batches:expr, partitions: $partitions:expr,
@@ -300,4 +314,20 @@ macro_rules! static_storage {
             { $scratch_bytes },
         >
     };
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scratch_holds_every_topic_name() {
+        let storage = |topic_bytes, scratch_bytes| {
+            Storage::heap(&Limits { buffer_memory: 1 << 16, topic_bytes, scratch_bytes, ..Limits::default() })
+        };
+        assert_eq!(storage(249, 268).validate(), Ok(()));
+        let refused = |min| Err(ConfigError::StorageTooSmall { part: "scratch_bytes", min });
+        assert_eq!(storage(249, 267).validate(), refused(268));
+        assert_eq!(storage(8, 96).validate(), Ok(()));
+    }
 }
