@@ -94,7 +94,12 @@ impl State<'_> {
             }
             ProduceAction::RetryOnce => self.refuse(batch, answer, true),
             ProduceAction::Split => self.too_large(batch, answer),
-            ProduceAction::Sequence => self.sequence_refused(slot, batch, answer),
+            ProduceAction::Sequence if self.batches.at(batch).sequenced => self.sequence_refused(slot, batch, answer),
+            // A broker that speaks of sequences to a producer that has none: there is nothing to weigh.
+            ProduceAction::Sequence => {
+                let definite = answer.error.proves_not_appended(answer.base_offset);
+                self.refuse(batch, answer, definite);
+            }
             ProduceAction::Epoch => self.refuse(batch, answer, true),
             ProduceAction::Fail { fatal, definite } => {
                 self.refuse(batch, answer, definite);

@@ -145,8 +145,10 @@ impl Cluster {
         }
     }
 
+    /// Brokers that only an answer spoke of are like the first.
     fn offer(&self, port: u16) -> &Offer {
-        &self.offers[usize::from(port - FIRST_PORT)]
+        let index = usize::from(port.wrapping_sub(FIRST_PORT));
+        self.offers.get(index).unwrap_or(&self.offers[0])
     }
 
     fn api_versions(&self, request: &Request) -> Vec<u8> {

@@ -63,6 +63,19 @@ fn other_errors_fail_at_once() {
     }
 }
 
+/// Answers about sequences to a producer that has none say nothing but that the batch was refused.
+#[test]
+fn sequence_errors_without_idempotence_are_plain_failures() {
+    for code in [45, 59] {
+        let options = options().configure(|config| config.enable_idempotence = false);
+        let (world, record) = answered(options, Fault::on(Api::Produce).then(Do::Error(code)));
+        let outcome = world.outcome(record).unwrap();
+        assert_eq!(outcome.error(), Some(DeliveryError::Broker(ErrorCode::from(code))), "{code}");
+        assert_eq!(outcome.fate(), Some(Fate::NotWritten), "{code}");
+        assert_eq!(batches(&world, 0).len(), 1, "{code}");
+    }
+}
+
 /// A code from the future is a failure of which nothing is known, not a retry without end (PITFALLS 58).
 #[test]
 fn unknown_errors_fail_with_an_open_fate() {
