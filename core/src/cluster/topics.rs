@@ -7,7 +7,7 @@ use crate::state::State;
 use crate::state::batch::{BatchState, InQueue};
 use crate::state::list::{List, NIL};
 use crate::state::partition::{ByUse, NONE, UNASSIGNED};
-use crate::state::storage::TOPIC_FRAMING;
+use crate::state::storage::{TOPIC_FRAMING, TOPIC_NAME_MAX};
 use crate::state::topic::{FNV_START, fnv1a};
 
 impl State<'_> {
@@ -38,7 +38,7 @@ impl State<'_> {
     /// Finds or adds a topic; metadata for a new one is asked for.
     pub(crate) fn add_topic(&mut self, name: &str) -> Result<TopicId, SendError> {
         let hash = fnv1a(FNV_START, name.as_bytes());
-        let max = self.topic_names.stride().saturating_sub(TOPIC_FRAMING).min(249);
+        let max = self.topic_names.stride().saturating_sub(TOPIC_FRAMING).min(TOPIC_NAME_MAX);
         if name.is_empty() || name.len() > max {
             return Err(SendError::TopicName { max: max as u32 });
         }

@@ -29,6 +29,8 @@ pub const SINGLE_TIMERS: usize = 4;
 #[doc(hidden)]
 pub const TOPIC_FRAMING: usize = 4;
 
+/// Kafka's longest topic name.
+pub(crate) const TOPIC_NAME_MAX: usize = 249;
 /// What a Metadata request has beside a topic's name: its id, a compact length and its tags.
 const TOPIC_REQUEST: usize = 16 + 2 + 1;
 /// Smallest scratch, whatever the names.
@@ -37,8 +39,10 @@ const SCRATCH_MIN: usize = 96;
 /// Smallest scratch for topic texts of this stride. Names go through it one by one: a name that does not fit whole would
 /// leave its request unfinished for ever.
 const fn scratch_min(topic_stride: usize) -> usize {
-    let name = topic_stride.saturating_sub(TOPIC_FRAMING).saturating_add(TOPIC_REQUEST);
-    if name > SCRATCH_MIN { name } else { SCRATCH_MIN }
+    let name = topic_stride.saturating_sub(TOPIC_FRAMING);
+    let name = if name < TOPIC_NAME_MAX { name } else { TOPIC_NAME_MAX };
+    let request = name.saturating_add(TOPIC_REQUEST);
+    if request > SCRATCH_MIN { request } else { SCRATCH_MIN }
 }
 
 /// The producer's memory, checked for consistency when it is made.

@@ -25,6 +25,8 @@ use crate::wire::{Request, decode_batch};
 pub const UNSUPPORTED_VERSION: i16 = 35;
 /// Error code: no such topic.
 pub const UNKNOWN_TOPIC: i16 = 3;
+/// Error code: no topic with that id.
+pub const UNKNOWN_TOPIC_ID: i16 = 100;
 
 /// The port of broker 0; the others follow.
 pub const FIRST_PORT: u16 = 9000;
@@ -117,16 +119,11 @@ impl Cluster {
         self.topics.push(Topic { name: name.to_owned(), id, leaders });
     }
 
-    /// The name of the topic that a Produce request means.
-    ///
-    /// # Panics
-    /// If there is none.
+    /// The name of the topic that a Produce request means, if there is such a topic.
     #[must_use]
-    pub fn name_of(&self, version: i16, name: &TopicName, id: Uuid) -> String {
-        if version < 13 {
-            return name.to_string();
-        }
-        self.topics.iter().find(|topic| topic.id == id).expect("an id that was given out").name.clone()
+    pub fn name_of(&self, version: i16, name: &TopicName, id: Uuid) -> Option<String> {
+        let meant = |topic: &&Topic| if version < 13 { topic.name.as_str() == name.as_str() } else { topic.id == id };
+        self.topics.iter().find(meant).map(|topic| topic.name.clone())
     }
 
     /// What a sound broker answers; `None` where no answer is due.
@@ -223,11 +220,18 @@ impl Cluster {
             let mut partitions = Vec::new();
             for partition in &topic.partition_data {
                 let records = partition.records.as_ref().expect("records");
-                let end = self.ends.entry((name.clone(), partition.index)).or_default();
-                let base = *end;
-                *end += i64::from(decode_batch(records).0.record_count);
+                let count = i64::from(decode_batch(records).0.record_count);
+                let (error, base) = match &name {
+                    None => (if version < 13 { UNKNOWN_TOPIC } else { UNKNOWN_TOPIC_ID }, -1),
+                    Some(name) => {
+                        let end = self.ends.entry((name.clone(), partition.index)).or_default();
+                        *end += count;
+                        (0, *end - count)
+                    }
+                };
                 let response = PartitionProduceResponse::default()
                     .with_index(partition.index)
+                    .with_error_code(error)
                     .with_base_offset(base)
                     .with_log_append_time_ms(-1)
                     .with_log_start_offset(0)
@@ -327,13 +331,17 @@ impl World {
         })
     }
 
-    /// Every batch so far, in the order in which they were written: version and port of its request, topic, partition, bytes.
+    /// Every batch so far, in the order in which they were written: port of the broker, topic, partition, bytes.
+    ///
+    /// # Panics
+    /// If a topic was meant that does not exist.
     #[must_use]
     pub fn batches(&self) -> Vec<(u16, String, i32, Bytes)> {
         let mut batches = Vec::new();
         for (request, body) in self.produces() {
             for topic in &body.topic_data {
                 let name = self.cluster.name_of(request.version, &topic.name, topic.topic_id);
+                let name = name.expect("a topic that exists");
                 for partition in &topic.partition_data {
                     let records = partition.records.clone().expect("records");
                     batches.push((request.port, name.clone(), partition.index, records));
