@@ -114,8 +114,7 @@ fn plan() -> BoxedStrategy<Plan> {
         1 => "[a-z]{253}".prop_map(StrBytes::from_string),
         1 => "[a-z]{254,300}".prop_map(StrBytes::from_string),
     ];
-    let broker =
-        (host, nullable_text(20), tags()).prop_map(|(host, rack, tags)| Broker { host, rack, tags }).boxed();
+    let broker = (host, nullable_text(20), tags()).prop_map(|(host, rack, tags)| Broker { host, rack, tags }).boxed();
     let brokers = btree_map(prop_oneof![9 => 0..6i32, 1 => Just(i32::MAX)], broker, 1..7);
     let answered = prop_oneof![9 => topic().prop_map(Some), 1 => Just(None)];
     let topics = topic_names(1..4).prop_flat_map(move |names| {
@@ -128,19 +127,7 @@ fn plan() -> BoxedStrategy<Plan> {
     (topics, others, brokers, nullable_text(30), rest)
         .prop_map(|(topics, others, brokers, cluster_id, rest)| {
             let (controller, operations, error, throttle, tags, trailing, reads) = rest;
-            Plan {
-                topics,
-                others,
-                brokers,
-                cluster_id,
-                controller,
-                operations,
-                error,
-                throttle,
-                tags,
-                trailing,
-                reads,
-            }
+            Plan { topics, others, brokers, cluster_id, controller, operations, error, throttle, tags, trailing, reads }
         })
         .boxed()
 }
@@ -241,7 +228,7 @@ impl Plan {
         let mut world = World::new(Setup::plain().producer(), cluster, &[], &self.reads);
         let producer = &mut world.driver.producer;
         let topics: Vec<TopicId> = self.topics.keys().map(|name| producer.topic(name).expect("a topic")).collect();
-        self.go_on(&mut world, 10_000);
+        self.go_on(&mut world, 3_000);
         (world, topics)
     }
 
@@ -258,7 +245,7 @@ impl Plan {
                 world.driver.producer.send(now, *id, &record).expect("room");
             }
         }
-        self.go_on(&mut world, 20_000);
+        self.go_on(&mut world, 5_000);
         prop_assert_eq!(&world.driver.peer_errors, &[]);
         self.check_leaders(&world)
     }
@@ -300,7 +287,7 @@ fn huge_answers_are_read() {
             error: 0,
             leader: i32::from(index % 6),
             epoch: 1,
-            replicas: [vec![1; 100], vec![2; 100], vec![]],
+            replicas: [vec![1; 10], vec![2; 10], vec![]],
             rank: index.wrapping_mul(31_337),
             missing: false,
             tags: Tags::new(),

@@ -152,9 +152,10 @@ fn plan() -> BoxedStrategy<Plan> {
 impl Plan {
     /// Every partition with its answer.
     fn said(&self) -> Vec<(&str, i32, &Answer)> {
-        let places = self.topics.iter().flat_map(|(name, records)| {
-            (0i32..).zip(records).map(move |(partition, _)| (name.as_str(), partition))
-        });
+        let places = self
+            .topics
+            .iter()
+            .flat_map(|(name, records)| (0i32..).zip(records).map(move |(partition, _)| (name.as_str(), partition)));
         places.zip(self.answers.iter().cycle()).map(|((name, partition), answer)| (name, partition, answer)).collect()
     }
 
