@@ -1,0 +1,6 @@
+//! The suites against librdkafka.
+
+mod cluster;
+mod errors;
+mod partitioners;
+mod records;
