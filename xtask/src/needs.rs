@@ -14,6 +14,8 @@ pub(crate) enum Need {
     Kafka,
     Node,
     Valgrind,
+    /// Compilers for C and C++ and make: libraries that judge us are built from their own sources.
+    CCompiler,
     /// A part of the Rust toolchain that is run as `cargo NAME`: `fmt`, `clippy`.
     Component(&'static str),
     /// The core library for a target.
@@ -53,6 +55,10 @@ fn look(need: Need) -> Result<()> {
         }
         Need::Node => program("node", &["--version"], &["nodejs"]),
         Need::Valgrind => program("valgrind", &["--version"], &["valgrind"]),
+        Need::CCompiler => {
+            let packages = ["build-essential"];
+            ["cc", "c++", "make"].iter().try_for_each(|tool| program(tool, &["--version"], &packages))
+        }
         Need::Component(name) => component(name),
         Need::Target(target) => toolchain(target).map(|_| ()),
     }

@@ -40,7 +40,7 @@ pub(crate) const SUITES: &[Suite] = &[
         about: "lints",
         limit: minutes(20),
         steps: || {
-            let clippy = |what| Step::cargo(what).needs(&[Need::Component("clippy")]);
+            let clippy = |what| Step::cargo(what).needs(&[Need::Component("clippy"), Need::CCompiler]);
             vec![
                 clippy("clippy --workspace --all-targets -- -D warnings"),
                 clippy("clippy -p klamm --all-targets --features metrics,tracing,log -- -D warnings"),
@@ -53,7 +53,7 @@ pub(crate) const SUITES: &[Suite] = &[
         limit: minutes(20),
         steps: || {
             let rustdoc = Step::cargo("doc --workspace --no-deps").env("RUSTDOCFLAGS", "-Dwarnings");
-            vec![rustdoc, Step::xtask("docs --check")]
+            vec![rustdoc.needs(&[Need::CCompiler]), Step::xtask("docs --check")]
         },
     },
     Suite {
@@ -72,6 +72,18 @@ pub(crate) const SUITES: &[Suite] = &[
                 Step::cargo_test("-p klamm-sim vectors"),
             ]
         },
+    },
+    Suite {
+        name: "cross-codec",
+        about: "generated requests and answers, both ways, against the codec of the crate kafka-protocol",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-cross-codec").needs(&[Need::CCompiler])],
+    },
+    Suite {
+        name: "librdkafka",
+        about: "into librdkafka's mock cluster with faults, read back by its consumer; its partitioners",
+        limit: minutes(20),
+        steps: || vec![Step::cargo_test("-p klamm-librdkafka-tests").needs(&[Need::CCompiler])],
     },
     Suite {
         name: "simulation",

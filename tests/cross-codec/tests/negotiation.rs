@@ -50,9 +50,9 @@ fn common(release: usize, api: ApiKey) -> i16 {
 /// request on each connection is the only one that may be refused.
 #[test]
 fn every_pair_of_releases_is_spoken_to() {
-    for first in 0..RELEASES.len() {
-        for second in 0..RELEASES.len() {
-            let pair = format!("{} and {}", RELEASES[first].0, RELEASES[second].0);
+    for (first, (name, _)) in RELEASES.iter().enumerate() {
+        for (second, (other, _)) in RELEASES.iter().enumerate() {
+            let pair = format!("{name} and {other}");
             let mut cluster = Cluster::new(2, &offer(first));
             cluster.offers[1] = offer(second);
             cluster.create("t", 2);

@@ -122,7 +122,8 @@ impl Mock {
             .expect("a consumer");
         let mut list = TopicPartitionList::new();
         for partition in 0..partitions {
-            list.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
+            // Not `Beginning`: looking that up waits half a second for the leader to be known.
+            list.add_partition_offset(topic, partition, Offset::Offset(0)).expect("a partition");
         }
         consumer.assign(&list).expect("an assignment");
         let mut read: BTreeMap<i32, Vec<Stored>> = (0..partitions).map(|partition| (partition, Vec::new())).collect();
@@ -130,7 +131,7 @@ impl Mock {
         let started = Instant::now();
         while ended.iter().any(|ended| !ended) {
             assert!(started.elapsed() < PATIENCE, "not read to the end of {topic}");
-            match consumer.poll(Duration::from_millis(100)) {
+            match consumer.poll(Duration::from_millis(20)) {
                 None => {}
                 Some(Ok(message)) => read.entry(message.partition()).or_default().push(stored(&message)),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {

@@ -77,14 +77,12 @@ fn assert_same(found: &[Vec<Stored>], sent: &[Sent], what: &str) {
 /// With every `acks`, with and without idempotence, with every codec.
 #[test]
 fn records_arrive_as_sent() {
-    for (acks, idempotence) in
-        [(Acks::None, false), (Acks::Leader, false), (Acks::All, false), (Acks::All, true)]
-    {
+    for (acks, idempotence) in [(Acks::None, false), (Acks::Leader, false), (Acks::All, false), (Acks::All, true)] {
         for (seed, codec) in (0..).zip(CODECS) {
             let what = format!("{acks:?}, idempotence {idempotence}, {codec:?}");
             let mock = Mock::with_topic(2, 3);
-            let producer = mock
-                .producer(|builder| builder.acks(acks).enable_idempotence(idempotence).compression(*codec));
+            let producer =
+                mock.producer(|builder| builder.acks(acks).enable_idempotence(idempotence).compression(*codec));
             let sent = records(seed, 1000, 3);
             let deliveries: Vec<Delivery> = sent.iter().map(|sent| send(&producer, "t", sent)).collect();
             producer.flush();
