@@ -78,7 +78,6 @@ impl Mock {
     }
 
     /// Settings for an impatient producer of this cluster.
-    #[must_use]
     pub fn builder(&self) -> Builder {
         Producer::builder()
             .bootstrap_servers(&*self.bootstrap)
@@ -184,7 +183,7 @@ impl Numbers {
     }
 
     /// The next one (splitmix64).
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -194,11 +193,11 @@ impl Numbers {
 
     /// The next one below a bound.
     pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).expect("below a usize")
+        usize::try_from(self.draw() % bound.max(1) as u64).expect("below a usize")
     }
 
     /// So many bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.next().to_le_bytes()[0]).collect()
+        (0..len).map(|_| self.draw().to_le_bytes()[0]).collect()
     }
 }

@@ -188,11 +188,12 @@ impl Itself {
 
     /// The greatest version of each API that both sides speak.
     fn common(&self) -> Vec<Option<i16>> {
-        let common = |((_, ours), range): (&(ApiKey, Versions), &Option<(i16, i16, Tags)>)| {
+        let pairs = OURS.iter().zip(&self.ours);
+        let common = pairs.map(|((_, ours), range)| {
             let (min, more, _) = range.as_ref()?;
             (*min..=min.saturating_add(*more)).rev().find(|version| ours.contains(version))
-        };
-        let mut common: Vec<Option<i16>> = OURS.iter().zip(&self.ours).map(common).collect();
+        });
+        let mut common: Vec<Option<i16>> = common.collect();
         // Metadata before v10 has no ids, so that topics must be named: Produce v13 cannot.
         if common[1].is_some_and(|metadata| metadata < 10) {
             common[0] = common[0].map(|produce| produce.min(12));

@@ -96,7 +96,8 @@ impl Answer {
         let records = self.record_errors.iter().map(|(_, message, _)| message);
         let words = records.chain([&self.message]).flatten().find(|words| !words.is_empty());
         let words = words.map_or("", |words| words.as_str());
-        words[..words.floor_char_boundary(255)].to_owned()
+        let end = (0..=words.len().min(255)).rev().find(|at| words.is_char_boundary(*at));
+        words[..end.unwrap_or(0)].to_owned()
     }
 
     fn first_record(&self, version: i16) -> Option<u32> {
