@@ -102,8 +102,8 @@ pub fn decode_batch(records: &Bytes) -> (BatchDecodeInfo, RecordSet) {
     (info, set)
 }
 
-/// kafka-protocol takes the least timestamp as base, where Kafka and klamm take the first; and it keeps one header per name,
-/// so that a name that comes twice is written once. Compressed bytes are up to the compressor.
+/// kafka-protocol takes the least timestamp as base, where Kafka and klamm take the first. Compressed bytes are up to the
+/// compressor. (It also keeps one header per name; so names do not repeat in what is generated.)
 fn is_canonical(info: &BatchDecodeInfo, set: &RecordSet) -> bool {
     let compressed = info.compression != kafka_protocol::records::Compression::None;
     let least = set.records.iter().map(|record| record.timestamp).min();
