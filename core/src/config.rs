@@ -65,17 +65,44 @@ impl Acks {
     }
 }
 
-/// `compression.type`.
+/// `compression.type`. Which of them a build can do is for its features to say; a producer with another
+/// one is refused ([`ConfigError::Codec`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Compression {
     /// Records travel as they are.
     #[default]
-    None,
-    /// LZ4 frames, compressed in place when a batch is closed, without memory of their own.
-    #[cfg(feature = "lz4")]
-    Lz4,
+    None = 0,
+    /// Gzip, by a codec outside the core (feature `codecs`).
+    Gzip = 1,
+    /// Snappy in xerial's framing, by a codec outside the core (feature `codecs`).
+    Snappy = 2,
+    /// LZ4 frames: in place when a batch leaves, without memory of their own (feature `lz4`), or by a
+    /// codec outside the core ([`Config::lz4_in_place`], feature `codecs`).
+    Lz4 = 3,
+    /// Zstandard, by a codec outside the core (feature `codecs`).
+    Zstd = 4,
+}
+
+impl Compression {
+    /// Kafka's name for it, as in `compression.type`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
+    /// The codec's bits in a batch's attributes (PRODUCER a.2).
+    #[cfg(any(feature = "lz4", feature = "codecs"))]
+    pub(crate) const fn attributes(self) -> i16 {
+        self as i16
+    }
 }
 
 /// How a partition is chosen for a record that does not name one.
@@ -182,6 +209,10 @@ pub struct Config<'a> {
     pub max_request_size: u32,
     /// `compression.type`. Default none.
     pub compression: Compression,
+    /// LZ4 is done by the core in the batch's own memory (feature `lz4`), not as a job of the driver.
+    /// Default true.
+    #[cfg(feature = "codecs")]
+    pub lz4_in_place: bool,
     /// `partitioner.class`. Default Kafka's.
     pub partitioner: Partitioner,
     /// `partitioner.ignore.keys`: keyed records are spread like keyless ones. Default false.
@@ -237,6 +268,8 @@ impl<'a> Config<'a> {
             linger_ms: 5,
             max_request_size: 1_048_576,
             compression: Compression::None,
+            #[cfg(feature = "codecs")]
+            lz4_in_place: true,
             partitioner: Partitioner::Default,
             partitioner_ignore_keys: false,
             partitioner_adaptive_partitioning_enable: true,
@@ -256,6 +289,7 @@ impl<'a> Config<'a> {
     ///
     /// # Errors
     /// The first setting that cannot work, by Kafka's name. Nothing is adjusted silently.
+    #[inline(never)]
     pub fn validate(&self) -> Result<(), ConfigError> {
         const MS_MAX: u32 = i32::MAX as u32;
         let ranges: [(&'static str, u32, u32, u32); 13] = [
@@ -285,6 +319,9 @@ impl<'a> Config<'a> {
         if self.enable_idempotence && self.retries == 0 {
             return needs("enable.idempotence=true", "retries greater than 0");
         }
+        if !self.can_compress() {
+            return Err(ConfigError::Codec(self.compression));
+        }
         if self.delivery_timeout_ms < self.linger_ms.saturating_add(self.request_timeout_ms).min(MS_MAX) {
             return needs("delivery.timeout.ms", "at least linger.ms + request.timeout.ms");
         }
@@ -293,6 +330,29 @@ impl<'a> Config<'a> {
             return Err(ConfigError::NoBootstrapServers);
         }
         Ok(())
+    }
+
+    /// Whether this build has the codec, or somebody outside to ask for it.
+    fn can_compress(&self) -> bool {
+        #[cfg(feature = "codecs")]
+        if self.compresses_outside() {
+            return true;
+        }
+        match self.compression {
+            Compression::None => true,
+            Compression::Lz4 => cfg!(feature = "lz4"),
+            Compression::Gzip | Compression::Snappy | Compression::Zstd => false,
+        }
+    }
+
+    /// Batches are compressed by the driver, as jobs.
+    #[cfg(feature = "codecs")]
+    pub(crate) fn compresses_outside(&self) -> bool {
+        match self.compression {
+            Compression::None => false,
+            Compression::Lz4 => !self.lz4_in_place,
+            Compression::Gzip | Compression::Snappy | Compression::Zstd => true,
+        }
     }
 
     /// The entries of `bootstrap.servers`, in order.
@@ -373,5 +433,23 @@ mod tests {
         assert!(with(|c| c.linger_ms = 100_000).contains("delivery.timeout.ms"));
         assert!(with(|c| c.max_in_flight_requests_per_connection = 6).contains("between 1 and 5"));
         assert!(Config::new("a:1").validate().is_ok());
+    }
+
+    #[test]
+    fn codecs_that_the_build_does_not_have_are_named() {
+        for (codec, name) in [
+            (Compression::Gzip, "gzip"),
+            (Compression::Snappy, "snappy"),
+            (Compression::Lz4, "lz4"),
+            (Compression::Zstd, "zstd"),
+        ] {
+            let mut config = Config::new("a:1");
+            config.compression = codec;
+            let has = cfg!(feature = "codecs") && codec != Compression::Lz4
+                || cfg!(feature = "lz4") && codec == Compression::Lz4;
+            assert_eq!(config.validate(), if has { Ok(()) } else { Err(ConfigError::Codec(codec)) });
+            let text = std::format!("{}", ConfigError::Codec(codec));
+            assert!(text.contains(name), "{text}");
+        }
     }
 }

@@ -32,6 +32,8 @@ pub enum ConfigError {
         /// What it demands, in words.
         needs: &'static str,
     },
+    /// This build cannot compress like that.
+    Codec(crate::Compression),
     /// `client.id` is longer than the connections' scratch allows.
     ClientIdTooLong {
         /// Longest legal `client.id`, in bytes.
@@ -60,6 +62,7 @@ impl fmt::Display for ConfigError {
             }
             Self::OutOfRange { name, min, max } => write!(f, "{name} must be between {min} and {max}"),
             Self::Conflict { name, needs } => write!(f, "{name} needs {needs}"),
+            Self::Codec(codec) => write!(f, "compression.type={}: this build has no such codec", codec.name()),
             Self::ClientIdTooLong { max } => write!(f, "client.id is longer than {max} bytes"),
             Self::HostTooLong { max } => write!(f, "a host in bootstrap.servers is longer than {max} bytes"),
             Self::StorageTooSmall { part, min } => write!(f, "storage too small: {part} must be at least {min}"),

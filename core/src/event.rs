@@ -56,6 +56,10 @@ pub struct Accepted {
     /// A connection became writable, an action is due, or the earliest deadline moved forward: a
     /// driver that sleeps must wake up.
     pub wake: bool,
+    /// The record filled a batch, or closed one, and [`Producer::poll_compress`](crate::Producer::poll_compress)
+    /// has it: whoever sent the record may well do that job.
+    #[cfg(feature = "codecs")]
+    pub compress: bool,
 }
 
 /// Something the transport must do.

@@ -31,6 +31,8 @@ mod state;
 mod stats;
 mod time;
 
+#[cfg(feature = "codecs")]
+pub use compression::jobs::{Chunks, CodecJob, CodecTask, JobId};
 pub use config::{
     Acks, Compression, Config, Crc32c, MetadataRecoveryStrategy, OnGap, PartitionRequest, Partitioner, Text,
 };

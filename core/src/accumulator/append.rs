@@ -64,6 +64,8 @@ impl State<'_> {
             if self.has_room(tail, sized) {
                 let accepted = self.write_record(tail, record, sized, false)?;
                 if self.is_full(tail) {
+                    #[cfg(feature = "codecs")]
+                    self.close_if_full(tail);
                     self.settle(slot);
                 }
                 return Ok(accepted);
@@ -73,6 +75,8 @@ impl State<'_> {
         }
         let batch = self.open_batch(slot, sized)?;
         let accepted = self.write_record(batch, record, sized, true)?;
+        #[cfg(feature = "codecs")]
+        self.close_if_full(batch);
         if self.batches.at(batch).lingered || self.is_full(batch) {
             self.settle(slot);
         }
@@ -108,7 +112,7 @@ impl State<'_> {
 
     /// What `record_bytes` are expected to take on the wire, header included.
     fn estimate(&self, slot: u32, record_bytes: u32) -> u32 {
-        if self.config.compression == crate::Compression::None {
+        if cfg!(not(any(feature = "lz4", feature = "codecs"))) || self.config.compression == crate::Compression::None {
             return HEADER_SIZE.saturating_add(record_bytes);
         }
         let ratio = self.topics.at(self.partitions.at(slot).topic.into()).ratio;
@@ -123,10 +127,12 @@ impl State<'_> {
         self.estimate(batch.partition, batch.record_bytes) >= self.batch_size(batch.partition)
     }
 
-    /// Ends the appending; the batch may leave at once.
+    /// Ends the appending; the batch may leave at once, or be compressed if that is done outside.
     pub(crate) fn close_batch(&mut self, batch: u32) {
         self.batches.at_mut(batch).state = BatchState::Closed;
         self.end_linger(batch);
+        #[cfg(feature = "codecs")]
+        self.compress_early(batch);
     }
 
     /// Opens a batch with room for the first record.

@@ -9,6 +9,8 @@ use crate::state::list::{List, NIL};
 impl State<'_> {
     /// Settles a batch that is in no request and in no backoff list.
     pub(crate) fn finish(&mut self, batch: u32, outcome: Outcome) {
+        #[cfg(feature = "codecs")]
+        self.withdraw_job(batch);
         self.leave_queues(batch);
         let keep = u32::from(self.batches.at(batch).text_len > 0);
         self.free_blocks(batch, keep);

@@ -30,6 +30,8 @@ impl State<'_> {
             BatchState::Open => candidate.lingered || self.is_full(batch),
             BatchState::Closed | BatchState::Retry => true,
             BatchState::Backoff | BatchState::InFlight | BatchState::Done | BatchState::Free => false,
+            #[cfg(feature = "codecs")]
+            BatchState::Compressing | BatchState::Expanding => false,
         };
         if may && (!self.config.enable_idempotence || self.sequence_allows(slot, batch)) { batch } else { NIL }
     }

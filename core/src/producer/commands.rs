@@ -143,6 +143,10 @@ impl State<'_> {
         }
         let sized = self.size_record(record)?;
         self.wake = false;
+        #[cfg(feature = "codecs")]
+        {
+            self.new_job = false;
+        }
         let mut choice = self.choose_partition(topic, record)?;
         if choice.sticky {
             choice.slot = self.end_turn_if_full(topic, choice.slot, sized)?;
@@ -160,6 +164,10 @@ impl State<'_> {
             self.batches.at_mut(accepted.slot).declared = true;
         }
         accepted.wake = self.wake;
+        #[cfg(feature = "codecs")]
+        {
+            accepted.compress = self.new_job;
+        }
         Ok(accepted)
     }
 

@@ -60,6 +60,18 @@ impl Producer<'_> {
         }
     }
 
+    /// The result of a job from [`poll_compress`](Self::poll_compress); `None` if there is none. A job that
+    /// nobody waits for any longer is ignored. Says whether a driver that sleeps must wake up, as
+    /// [`Accepted::wake`](crate::Accepted::wake) does. Poll everything after it.
+    #[cfg(feature = "codecs")]
+    pub fn handle_compressed(&mut self, now: Instant, job: crate::JobId, result: Option<&[u8]>) -> bool {
+        self.state.advance_clock(now);
+        self.state.wake = false;
+        self.state.job_done(job, result);
+        self.state.end_if_drained();
+        self.state.wake
+    }
+
     /// Time passed. Call it once [`poll_timeout`](Self::poll_timeout)'s deadline is reached; earlier is
     /// harmless, later is late. Poll everything after it.
     pub fn handle_timeout(&mut self, now: Instant) {

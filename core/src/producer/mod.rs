@@ -25,7 +25,8 @@ use crate::{Config, Instant};
 /// * **Outputs** (`poll_…`): what to do next. After any command or input, poll in this order until each
 ///   is exhausted: [`poll_action`](Self::poll_action), then [`poll_writable`](Self::poll_writable)
 ///   with [`poll_transmit`](Self::poll_transmit) for each connection, then
-///   [`poll_event`](Self::poll_event), then once [`poll_timeout`](Self::poll_timeout).
+///   [`poll_event`](Self::poll_event), then once [`poll_timeout`](Self::poll_timeout). With the
+///   feature `codecs` also `poll_compress`, before and after the writable connections.
 /// * **Observers** (`stats`, `partition_count`, …): plain looks.
 ///
 /// **Time** is monotonic and a parameter. A `now` before an earlier one is clamped to it.

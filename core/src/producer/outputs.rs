@@ -45,6 +45,24 @@ impl Producer<'_> {
         }
     }
 
+    /// Work for a codec outside the core: a batch to be compressed, or one to be turned back. Each job is
+    /// given out once, and its batch waits, at most `delivery.timeout.ms`, until
+    /// [`handle_compressed`](Self::handle_compressed) brings the result, from whichever thread and in any
+    /// order. Jobs come up as batches fill ([`Accepted::compress`](crate::Accepted::compress)), and in
+    /// [`poll_transmit`](Self::poll_transmit) when batches are about to leave that had to be compressed first.
+    #[cfg(feature = "codecs")]
+    #[must_use]
+    pub fn poll_compress(&mut self) -> Option<crate::CodecJob<'_>> {
+        self.state.next_job()
+    }
+
+    /// Whether [`poll_compress`](Self::poll_compress) has a job.
+    #[cfg(feature = "codecs")]
+    #[must_use]
+    pub fn compress_due(&self) -> bool {
+        !self.state.accumulator.jobs.is_empty()
+    }
+
     /// A connection that has bytes to send. Edge-triggered: a connection is told once, and again only
     /// after [`poll_transmit`](Self::poll_transmit) returned `None` for it and there is something new. A
     /// transport that could not write everything polls for bytes again by itself once it can.

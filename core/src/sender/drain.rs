@@ -36,7 +36,10 @@ impl State<'_> {
             if batch == NIL {
                 continue;
             }
-            self.complete(batch);
+            if !self.complete(batch) {
+                self.settle(slot);
+                continue;
+            }
             let bytes = self.batches.at(batch).wire_bytes();
             if size > 0 && size.saturating_add(bytes) > self.config.max_request_size {
                 self.put_back_first(broker, slot);

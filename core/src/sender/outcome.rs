@@ -1,5 +1,6 @@
 //! What an answer, a lost connection or a timeout does to a batch (PRODUCER j).
 
+use crate::compression::Records;
 use crate::error::{DeliveryError, ErrorCode, Fate, Problem};
 use crate::event::Failed;
 use crate::protocol::error_code::ProduceAction;
@@ -119,7 +120,7 @@ impl State<'_> {
     }
 
     /// Sends the batch again after a backoff, unless its retries are used up.
-    fn retry(&mut self, batch: u32, error: ErrorCode) {
+    pub(crate) fn retry(&mut self, batch: u32, error: ErrorCode) {
         let slot = self.batches.at_mut(batch);
         slot.last_error = error;
         if slot.attempts > self.config.retries {
@@ -147,11 +148,24 @@ impl State<'_> {
             let fate = self.batches.at(batch).fate();
             self.leave_hole(batch);
             self.fail(batch, DeliveryError::RecordTooLarge, fate);
-        } else if self.make_splittable(batch) && self.split(batch).is_some() {
+        } else {
+            match self.make_splittable(batch) {
+                Records::There => self.split_or_retry(batch, answer.error),
+                #[cfg(any(feature = "lz4", feature = "codecs"))]
+                Records::NoRoom => self.retry(batch, answer.error),
+                #[cfg(feature = "codecs")]
+                Records::Outside => self.batches.at_mut(batch).last_error = answer.error,
+            }
+        }
+    }
+
+    /// Splits a batch whose records can be read; without room for that it is sent again as it is.
+    pub(crate) fn split_or_retry(&mut self, batch: u32, error: ErrorCode) {
+        if self.split(batch).is_some() {
             // The refusal was final for the whole; the halves have not been tried.
             self.batches.at_mut(batch).last_error = ErrorCode::NONE;
         } else {
-            self.retry(batch, answer.error);
+            self.retry(batch, error);
         }
     }
 

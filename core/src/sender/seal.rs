@@ -8,20 +8,21 @@ use crate::state::list::NIL;
 
 impl State<'_> {
     /// Takes no more records: timestamps are settled and the records compressed, so that their size on
-    /// the wire is known.
-    pub(crate) fn complete(&mut self, index: u32) {
+    /// the wire is known. False if a codec outside the core has to do its part first.
+    pub(crate) fn complete(&mut self, index: u32) -> bool {
         if self.batches.at(index).state == BatchState::Open {
             self.close_batch(index);
         }
         if self.batches.at(index).complete {
-            return;
+            return true;
         }
         if self.batches.at(index).uptime {
             self.stamp_uptime(index);
         }
         self.measure_raw(index);
-        self.compress(index);
-        self.batches.at_mut(index).complete = true;
+        let done = self.compress(index);
+        self.batches.at_mut(index).complete = done;
+        done
     }
 
     /// Writes the header and the CRC over everything behind it. The batch takes no more records.

@@ -28,6 +28,12 @@ pub(crate) enum BatchState {
     Backoff,
     /// To be sent again now.
     Retry,
+    /// Takes no more; a codec outside the core has its records, or is to get them.
+    #[cfg(feature = "codecs")]
+    Compressing,
+    /// Was found too large; a codec outside the core is to give its records back, so that it can be split.
+    #[cfg(feature = "codecs")]
+    Expanding,
     /// Has its outcome; [`poll_event`](crate::Producer::poll_event) has yet to tell it.
     Done,
 }
@@ -63,7 +69,8 @@ pub(crate) struct Batch {
     /// Valid if `sequenced`.
     pub(crate) base_sequence: i32,
     pub(crate) attempts: u32,
-    /// The request that carries it, or carried it last.
+    /// The request that carries it, or carried it last. While a codec has it, the number of that job; 0
+    /// until the job was given out.
     pub(crate) request: u32,
     /// Leader epoch when the batch was last sent: a newer one skips the backoff (KAFKA-15415).
     pub(crate) leader_epoch: i32,
@@ -97,20 +104,20 @@ pub(crate) struct Batch {
     pub(crate) declared: bool,
     /// Timestamps count from the clock's origin: no wall clock was set (promise 7).
     pub(crate) uptime: bool,
-    #[cfg(feature = "lz4")]
+    #[cfg(any(feature = "lz4", feature = "codecs"))]
     pub(crate) compressed: bool,
     /// Blocks that the records took before they were compressed; fits, see `compression::in_place`.
     #[cfg(feature = "lz4")]
     pub(crate) raw_blocks: u16,
+    /// Bytes of the records before they were compressed, once that is over.
+    #[cfg(any(feature = "codecs", feature = "metrics"))]
+    pub(crate) raw_bytes: u32,
     /// The broker's words on a refused record are kept in the first block, this many bytes of them.
     pub(crate) text_len: u8,
-    /// Bytes of the records before they were compressed.
-    #[cfg(feature = "metrics")]
-    pub(crate) raw_bytes: u32,
     pub(crate) in_queue: Link,
     /// In the list of all live batches by age, or of those done.
     pub(crate) by_age: Link,
-    /// In the list of its request, of a retry level, or of free slots.
+    /// In the list of its request, of a retry level, of jobs to be given out, or of free slots.
     pub(crate) in_state: Link,
 }
 
@@ -126,7 +133,7 @@ chain!(
     ByAge, Batch, by_age
 );
 chain!(
-    /// A request's, a retry level's, or free batches.
+    /// A request's, a retry level's, those to be compressed, or free batches.
     InState, Batch, in_state
 );
 
@@ -165,13 +172,13 @@ impl Batch {
             split: false,
             declared: false,
             uptime: false,
-            #[cfg(feature = "lz4")]
+            #[cfg(any(feature = "lz4", feature = "codecs"))]
             compressed: false,
             #[cfg(feature = "lz4")]
             raw_blocks: 0,
-            text_len: 0,
-            #[cfg(feature = "metrics")]
+            #[cfg(any(feature = "codecs", feature = "metrics"))]
             raw_bytes: 0,
+            text_len: 0,
             in_queue: Link::new(),
             by_age: Link::new(),
             in_state: Link::new(),
@@ -187,7 +194,15 @@ impl Batch {
         let id = RecordId { batch: self.id, index: self.count };
         self.count = self.count.wrapping_add(1);
         let timestamp = if self.uptime { -1 } else { timestamp };
-        Accepted { id, slot, timestamp, new_batch: false, wake: false }
+        Accepted {
+            id,
+            slot,
+            timestamp,
+            new_batch: false,
+            wake: false,
+            #[cfg(feature = "codecs")]
+            compress: false,
+        }
     }
 
     /// Header and records.

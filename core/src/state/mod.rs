@@ -71,6 +71,9 @@ pub(crate) struct State<'a> {
     pub(crate) plain_limit: u32,
     /// A driver that sleeps must wake up: an action, a writable connection, an earlier deadline.
     pub(crate) wake: bool,
+    /// A batch became a job since the caller last looked.
+    #[cfg(feature = "codecs")]
+    pub(crate) new_job: bool,
     pub(crate) problems: Problems,
 }
 
@@ -163,6 +166,8 @@ impl<'a> State<'a> {
             #[cfg(feature = "alloc")]
             plain_limit: 0,
             wake: false,
+            #[cfg(feature = "codecs")]
+            new_job: false,
             problems: Problems::default(),
             config,
         };

@@ -21,6 +21,12 @@ pub(crate) struct Accumulator {
     pub(crate) lingering: u32,
     /// Batches that back off, a list per retry level, each in deadline order.
     pub(crate) backoffs: [List<InState>; RETRY_LEVELS],
+    /// Batches for codecs outside the core, in the order in which they came up.
+    #[cfg(feature = "codecs")]
+    pub(crate) jobs: List<InState>,
+    /// The number of the last job given out.
+    #[cfg(feature = "codecs")]
+    pub(crate) last_job: u32,
     /// Batches whose outcome is to be told.
     pub(crate) done: List<ByAge>,
     /// The batch last told, kept until the next poll for its error text.
@@ -48,6 +54,10 @@ impl Accumulator {
             by_age: List::new(),
             lingering: NIL,
             backoffs: [const { List::new() }; RETRY_LEVELS],
+            #[cfg(feature = "codecs")]
+            jobs: List::new(),
+            #[cfg(feature = "codecs")]
+            last_job: 0,
             done: List::new(),
             told: NIL,
             next_batch_id: 0,

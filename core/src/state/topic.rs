@@ -45,7 +45,7 @@ pub(crate) struct Topic {
     /// Expected size after compression, in 1/1024 (Java's `CompressionRatioEstimator`).
     pub(crate) ratio: u16,
     /// Record bytes of the largest batch that the broker took since it last found one too large.
-    #[cfg(feature = "lz4")]
+    #[cfg(any(feature = "lz4", feature = "codecs"))]
     pub(crate) taken: u32,
     /// The request being formed that the topic is part of, its last batch there, its first one, and
     /// how many partitions it has there.
@@ -89,7 +89,7 @@ impl Topic {
             round_robin: 0,
             batch_limit: u32::MAX,
             ratio: RATIO_ONE,
-            #[cfg(feature = "lz4")]
+            #[cfg(any(feature = "lz4", feature = "codecs"))]
             taken: 0,
             request: 0,
             request_first: NIL,

@@ -11,6 +11,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::block;
+use crate::compression::Records;
 use crate::config::{Acks, Compression, Config};
 use crate::random::Random;
 use crate::record::Record;
@@ -244,11 +245,11 @@ fn round_trip(block_size: usize, value: &[u8], what: &str) -> bool {
     assert_eq!(u32::from(bench.state.batches.at(bench.batch).raw_blocks), blocks);
     let needed = blocks - bench.state.batches.at(bench.batch).blocks + RESERVED_BLOCKS;
     bench.leave_free(needed - 1);
-    assert!(!bench.state.make_splittable(bench.batch));
+    assert_eq!(bench.state.make_splittable(bench.batch), Records::NoRoom);
     assert!(bench.is_compressed() && bench.bytes() == frame, "{what}");
     bench.check_books();
     bench.leave_free(needed);
-    assert!(bench.state.make_splittable(bench.batch), "{what}");
+    assert_eq!(bench.state.make_splittable(bench.batch), Records::There, "{what}");
     assert!(!bench.is_compressed() && bench.bytes() == raw, "{what}");
     assert_eq!(bench.state.arena.free(), RESERVED_BLOCKS);
     bench.check_books();
@@ -365,7 +366,7 @@ fn both_halves_of_a_split_are_compressed_again() {
         // As a refusal finds it, with no more than the reserve free.
         bench.leave_free(RESERVED_BLOCKS);
         bench.state.topics.at_mut(0).taken = 1 << 20;
-        assert!(bench.state.make_splittable(bench.batch));
+        assert_eq!(bench.state.make_splittable(bench.batch), Records::There);
         assert_eq!(bench.state.topics.at(0).taken, 0);
         bench.check_books();
         let second = bench.state.split(bench.batch).unwrap();
@@ -451,7 +452,7 @@ fn no_split_without_a_slot_for_the_other_half() {
     while bench.state.accumulator.free_batch_count > 0 {
         bench.state.take_batch(true).unwrap();
     }
-    assert!(!bench.state.make_splittable(bench.batch));
+    assert_eq!(bench.state.make_splittable(bench.batch), Records::NoRoom);
     assert_eq!(bench.bytes(), frame);
 }
 
