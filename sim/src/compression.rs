@@ -1,6 +1,7 @@
-//! Decompression of a batch's records, as strict as Kafka's own decoders where they are strict.
+//! Decompression of a batch's records, as strict as Kafka's own decoders where they are strict; and the other way, for
+//! producers that leave it to the [`World`](crate::world::World).
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 /// Compression codecs by their id in the batch attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,19 @@ pub enum Codec {
     Lz4,
     /// Id 4 (KIP-110), from Produce v7.
     Zstd,
+}
+
+impl From<klamm_core::Compression> for Codec {
+    fn from(compression: klamm_core::Compression) -> Self {
+        use klamm_core::Compression;
+        match compression {
+            Compression::Gzip => Self::Gzip,
+            Compression::Snappy => Self::Snappy,
+            Compression::Lz4 => Self::Lz4,
+            Compression::Zstd => Self::Zstd,
+            _ => Self::None,
+        }
+    }
 }
 
 impl Codec {
@@ -162,4 +176,39 @@ fn zstd(mut data: &[u8]) -> Result<Vec<u8>, Failure> {
         }
     }
     Ok(out)
+}
+
+/// Compresses as Kafka's own clients do. `None` if the codec is not built in.
+pub(crate) fn compress(codec: Codec, data: &[u8]) -> Option<Vec<u8>> {
+    match codec {
+        Codec::None => Some(data.to_vec()),
+        Codec::Lz4 => {
+            use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+            let info = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
+            let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+            encoder.write_all(data).ok()?;
+            encoder.finish().ok()
+        }
+        #[cfg(not(feature = "codecs"))]
+        Codec::Gzip | Codec::Snappy | Codec::Zstd => None,
+        #[cfg(feature = "codecs")]
+        Codec::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(data).ok()?;
+            encoder.finish().ok()
+        }
+        #[cfg(feature = "codecs")]
+        Codec::Snappy => {
+            let mut out = b"\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01".to_vec();
+            let mut encoder = snap::raw::Encoder::new();
+            for chunk in data.chunks(32 << 10) {
+                let block = encoder.compress_vec(chunk).ok()?;
+                out.extend_from_slice(&u32::try_from(block.len()).ok()?.to_be_bytes());
+                out.extend_from_slice(&block);
+            }
+            Some(out)
+        }
+        #[cfg(feature = "codecs")]
+        Codec::Zstd => Some(ruzstd::encoding::compress_to_vec(data, ruzstd::encoding::CompressionLevel::Fastest)),
+    }
 }

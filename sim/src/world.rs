@@ -42,6 +42,7 @@
 //! Time passes only in the `run_…` methods. In between a test sends, looks, breaks things
 //! ([`World::cluster_mut`], [`World::network_mut`]) and goes on.
 
+mod codecs;
 mod drive;
 mod ledger;
 mod link;
@@ -51,6 +52,7 @@ mod random;
 mod trace;
 mod verify;
 
+pub use codecs::Codecs;
 pub use ledger::{Content, Entry, Outcome};
 pub use network::{Cut, Direction, Flip, Network, Pieces};
 pub use options::{Checks, WorldOptions};
@@ -74,6 +76,8 @@ pub struct World {
     producer: Producer<'static>,
     cluster: Cluster,
     network: Network,
+    codecs: Codecs,
+    jobs: Vec<codecs::Job>,
     links: Vec<Link>,
     connections_made: u64,
     ledger: Ledger,
@@ -138,6 +142,8 @@ impl World {
             producer,
             cluster,
             network,
+            codecs: options.codecs,
+            jobs: Vec::new(),
             links: Vec::new(),
             connections_made: 0,
             ledger: Ledger::default(),
@@ -194,7 +200,7 @@ impl World {
             }
         };
         self.trace.push(self.now_us, format_args!("send {:?} slot {}", accepted.id, accepted.slot));
-        self.stirred |= accepted.wake;
+        self.stirred |= accepted.wake || accepted.compress;
         if !self.stirred {
             let deadline = self.producer.poll_timeout().map(|deadline| deadline.at.as_micros());
             if deadline.unwrap_or(u64::MAX) < self.deadline_us.unwrap_or(u64::MAX) {
@@ -417,6 +423,17 @@ impl World {
     /// The network, to break it.
     pub fn network_mut(&mut self) -> &mut Network {
         &mut self.network
+    }
+
+    /// The codecs outside the core, to slow or break them.
+    pub fn codecs_mut(&mut self) -> &mut Codecs {
+        &mut self.codecs
+    }
+
+    /// Compression jobs that are being done.
+    #[must_use]
+    pub fn jobs_under_way(&self) -> usize {
+        self.jobs.len()
     }
 
     /// The producer, for a look.

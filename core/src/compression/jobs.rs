@@ -192,6 +192,7 @@ impl State<'_> {
 
     /// The batch has its records again and is split. Without them it fails: it is too large as it is.
     fn expanded(&mut self, index: u32, result: Option<&[u8]>) {
+        self.wake = true; // an outcome, a backoff or two batches: there is something to do in each case
         let error = ErrorCode::MESSAGE_TOO_LARGE;
         let raw = self.batches.at(index).raw_bytes as usize;
         let Some(bytes) = result.filter(|bytes| bytes.len() == raw) else {

@@ -61,7 +61,8 @@ impl World {
     /// When anything happens next.
     fn next_moment(&self) -> Option<u64> {
         let links = self.links.iter().filter_map(|link| self.next_of(link));
-        links.chain(self.deadline_us).min()
+        let jobs = self.jobs.iter().map(|job| job.due_us);
+        links.chain(jobs).chain(self.deadline_us).min()
     }
 
     fn next_of(&self, link: &Link) -> Option<u64> {
@@ -93,6 +94,7 @@ impl World {
             if moved {
                 self.poll_all();
             }
+            moved |= self.end_due_jobs();
             moved |= self.serve_deadline();
             moved |= self.move_links();
             moved |= self.resume_writes();
@@ -135,7 +137,7 @@ impl World {
     }
 
     /// Polls the producer in the order of its contract until it has nothing more to say. How much it said.
-    fn poll_all(&mut self) -> u32 {
+    pub(super) fn poll_all(&mut self) -> u32 {
         let mut total = 0;
         loop {
             let mut outputs = 0;
@@ -143,6 +145,7 @@ impl World {
                 self.act(deed);
                 outputs += 1;
             }
+            outputs += self.begin_jobs();
             while let Some(conn) = self.producer.poll_writable() {
                 outputs += 1;
                 if let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) {

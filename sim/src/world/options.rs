@@ -1,5 +1,6 @@
 //! What a world is like.
 
+use super::codecs::Codecs;
 use super::network::Network;
 use crate::cluster::ClusterOptions;
 use klamm_core::{Config, Limits, Storage};
@@ -42,6 +43,7 @@ pub struct WorldOptions {
     pub(crate) storage: Option<Storage<'static>>,
     pub(crate) cluster: ClusterOptions,
     pub(crate) network: Network,
+    pub(crate) codecs: Codecs,
     pub(crate) bootstrap: Option<String>,
     pub(crate) configure: Vec<Configure>,
     pub(crate) clock: bool,
@@ -84,6 +86,7 @@ impl WorldOptions {
             storage: None,
             cluster: ClusterOptions { seed, ..ClusterOptions::default() },
             network: Network::default(),
+            codecs: Codecs::default(),
             bootstrap: None,
             configure: Vec::new(),
             clock: true,
@@ -123,6 +126,13 @@ impl WorldOptions {
     #[must_use]
     pub fn network(mut self, network: Network) -> Self {
         self.network = network;
+        self
+    }
+
+    /// What becomes of compression jobs.
+    #[must_use]
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
         self
     }
 

@@ -3,6 +3,9 @@
 
 use klamm_simulation::*;
 
+const CODECS: [Compression; 6] =
+    [Compression::None, Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+
 /// Seeds per run; `KLAMM_SEEDS=n` and `KLAMM_SEED=first` change them.
 const SEEDS: u64 = 300;
 
@@ -70,7 +73,8 @@ impl Chaos {
         let in_flight = 1 + random.below(5) as u8;
         let batch_size = *random.pick(&[0, 1, 200, 1000, 16_384, 100_000]);
         let max_request_size = *random.pick(&[2_000, 20_000, 1_048_576]);
-        let compression = *random.pick(&[Compression::None, Compression::Lz4]);
+        let compression = *random.pick(&CODECS);
+        let lz4_in_place = random.chance(500);
         let idle_ms = *random.pick(&[0, 2_000, 540_000]);
         let age_ms = *random.pick(&[1_000, 10_000, 300_000]);
         let share = *random.pick(&[30, 75, 100]);
@@ -86,6 +90,7 @@ impl Chaos {
             config.batch_size = batch_size;
             config.max_request_size = max_request_size;
             config.compression = compression;
+            config.lz4_in_place = lz4_in_place;
             config.connections_max_idle_ms = idle_ms;
             config.metadata_max_age_ms = age_ms;
             config.broker_share_percent = share;
@@ -94,6 +99,7 @@ impl Chaos {
             config.socket_connection_setup_timeout_max_ms = 2000;
             config.retries = retries;
         });
+        options = options.codecs(codecs(&mut random));
         if random.chance(200) {
             options = options.without_clock();
         }
@@ -256,6 +262,7 @@ impl Chaos {
     fn heal(&mut self) {
         self.world.note("healed");
         self.world.network_mut().heal();
+        *self.world.codecs_mut() = Codecs::default();
         self.world.cluster_mut().faults().clear();
         let now_ms = self.world.now_ms();
         for broker in 1..=self.brokers {
@@ -318,6 +325,19 @@ fn cluster(random: &mut Random, seed: u64, brokers: u32) -> ClusterOptions {
         strict_first_sequence: random.chance(300),
         pipelined: random.chance(500),
         ..ClusterOptions::default()
+    }
+}
+
+/// Often as they should be; else slow, failing, or gone.
+fn codecs(random: &mut Random) -> Codecs {
+    let calm = random.chance(400);
+    let mut some = |permille: u64| if calm { 0 } else { random.below(permille) as u32 };
+    let (lost_permille, failed_permille, repeated_permille) = (some(60), some(200), some(200));
+    Codecs {
+        delay_us: *random.pick(&[0, 0, 1]) ..= *random.pick(&[1, 500, 20_000, 2_000_000]),
+        lost_permille,
+        failed_permille,
+        repeated_permille,
     }
 }
 
