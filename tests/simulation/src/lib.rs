@@ -1,7 +1,9 @@
 //! What the suites share: small worlds and looks at what brokers saw.
 
 pub use klamm_core::*;
-pub use klamm_sim::world::{Checks, Codecs, Cut, Direction, Flip, Network, Outcome, Pieces, Random, World, WorldOptions};
+pub use klamm_sim::world::{
+    Checks, Codecs, Cut, Direction, Flip, Network, Outcome, Pieces, Random, World, WorldOptions,
+};
 pub use klamm_sim::{
     Action as Do, Api, Cluster, ClusterOptions, Fault, SeenBatch, SeenRequest, TopicOptions, VersionSet, error,
 };

@@ -334,7 +334,7 @@ fn codecs(random: &mut Random) -> Codecs {
     let mut some = |permille: u64| if calm { 0 } else { random.below(permille) as u32 };
     let (lost_permille, failed_permille, repeated_permille) = (some(60), some(200), some(200));
     Codecs {
-        delay_us: *random.pick(&[0, 0, 1]) ..= *random.pick(&[1, 500, 20_000, 2_000_000]),
+        delay_us: *random.pick(&[0, 0, 1])..=*random.pick(&[1, 500, 20_000, 2_000_000]),
         lost_permille,
         failed_permille,
         repeated_permille,

@@ -3,12 +3,20 @@
 use klamm_simulation::*;
 
 /// Fills the buffer again and again with records whose batches the topic refuses as too large.
-fn send_through(buffer_memory: usize, block_size: usize, batch_size: u32, limit: usize, partitions: u32, lz4: bool) {
+fn send_through(
+    buffer_memory: usize,
+    block_size: usize,
+    batch_size: u32,
+    limit: usize,
+    partitions: u32,
+    compression: Compression,
+) {
     let options = one_broker()
+        .codecs(Codecs { delay_us: 0..=2_000, ..Codecs::default() })
         .limit(|limits| (limits.buffer_memory, limits.block_size) = (buffer_memory, block_size))
         .configure(move |config| {
             config.batch_size = batch_size;
-            config.compression = if lz4 { Compression::Lz4 } else { Compression::None };
+            config.compression = compression;
         });
     let mut world = World::new(options);
     let topic = TopicOptions { partitions, max_message_bytes: Some(limit), ..TopicOptions::default() };
@@ -39,7 +47,7 @@ fn batches_are_split_while_the_buffer_is_full() {
     for (buffer_memory, block_size) in [(64 << 10, 4096), (128 << 10, 4096), (512 << 10, 4096), (64 << 10, 512)] {
         for limit in [2_000, 4_000, 9_000] {
             for partitions in [1, 3] {
-                send_through(buffer_memory, block_size, 30_000, limit, partitions, false);
+                send_through(buffer_memory, block_size, 30_000, limit, partitions, Compression::None);
             }
         }
     }
@@ -48,13 +56,16 @@ fn batches_are_split_while_the_buffer_is_full() {
 #[test]
 fn a_boards_memory_is_enough_to_split_in() {
     for partitions in [1, 3] {
-        send_through(4096, 256, 1024, 400, partitions, false);
+        send_through(4096, 256, 1024, 400, partitions, Compression::None);
     }
 }
 
 #[test]
 fn compressed_batches_are_split_while_the_buffer_is_full() {
     for limit in [700, 1_500] {
-        send_through(64 << 10, 4096, 30_000, limit, 1, true);
+        send_through(64 << 10, 4096, 30_000, limit, 1, Compression::Lz4);
+        for compression in [Compression::Gzip, Compression::Snappy, Compression::Zstd] {
+            send_through(64 << 10, 4096, 30_000, limit / 3, 1, compression);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod batching;
 mod chaos;
+mod codecs;
 mod connection;
 mod crowded;
 mod errors;

@@ -40,10 +40,13 @@ fn the_halves_keep_their_place() {
 /// The limit is smaller than batch.size: every batch is split until it fits, and it ends (PITFALLS 7).
 #[test]
 fn splitting_ends() {
-    for compression in [Compression::None, Compression::Lz4] {
+    use Compression::{Gzip, Lz4, None, Snappy, Zstd};
+    let codecs = [(None, true), (Lz4, true), (Lz4, false), (Gzip, true), (Snappy, true), (Zstd, true)];
+    for (compression, lz4_in_place) in codecs {
         for idempotent in [true, false] {
             let options = one_broker().configure(move |config| {
                 config.compression = compression;
+                config.lz4_in_place = lz4_in_place;
                 config.enable_idempotence = idempotent;
                 config.batch_size = 4000;
             });
