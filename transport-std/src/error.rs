@@ -48,6 +48,11 @@ pub enum ConfigError {
         /// What would be legal.
         expected: Cow<'static, str>,
     },
+    /// This build of klamm was made without the codec: its feature has the codec's name.
+    NoCodec {
+        /// The `compression.type`.
+        codec: klamm_core::Compression,
+    },
     /// A value is out of range, or two contradict each other.
     Settings(klamm_core::ConfigError),
     /// A file of properties cannot be read.
@@ -79,6 +84,10 @@ impl fmt::Display for ConfigError {
                 write!(f, "{name} configures a part of the Java client that klamm does not have: {instead}")
             }
             Self::Invalid { name, value, expected } => write!(f, "{name}: expected {expected}, not {value:?}"),
+            Self::NoCodec { codec } => {
+                let name = codec.name();
+                write!(f, "compression.type={name}: this build has no {name}, enable klamm's feature `{name}`")
+            }
             Self::Settings(error) => error.fmt(f),
             Self::File { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Syntax(error) => f.write_str(error.what()),

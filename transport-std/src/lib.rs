@@ -2,12 +2,15 @@
 #![forbid(unsafe_code)]
 
 mod cells;
+#[cfg(feature = "codecs")]
+mod codec;
 pub mod config;
 mod delivery;
 mod error;
 mod events;
 mod failures;
 mod io;
+mod levels;
 mod metrics;
 mod problem;
 mod producer;

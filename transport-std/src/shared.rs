@@ -10,6 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use klamm_core::{BatchOutcome, ErrorCode, Instant, TopicId};
 
 use crate::cells::Cells;
+#[cfg(feature = "codecs")]
+use crate::codec::{Bench, Pool};
 use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::failures::Failures;
@@ -22,6 +24,11 @@ use crate::wake::wake_all;
 pub(crate) const COARSE: Duration = Duration::from_millis(5);
 /// How often the wall clock is looked at while there is work.
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
+
+/// Batches that a caller compresses after its own call, at most: one record fills or closes two, three
+/// with bad luck. What is left over is for the I/O thread.
+#[cfg(feature = "codecs")]
+const JOBS_PER_CALL: usize = 4;
 
 /// How far the producer's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) delivery_timeout: Duration,
     pub(crate) io_thread: OnceLock<ThreadId>,
     pub(crate) join: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(feature = "codecs")]
+    codecs: Pool,
 }
 
 /// Under the lock.
@@ -76,6 +85,9 @@ pub(crate) struct Shared {
     pub(crate) released: Vec<Waker>,
     /// The I/O thread must be woken once the lock is gone.
     wake_io: bool,
+    /// Batches were filled that whoever holds the lock compresses once it is gone.
+    #[cfg(feature = "codecs")]
+    compress: bool,
 }
 
 impl Inner {
@@ -86,6 +98,7 @@ impl Inner {
         origin: std::time::Instant,
         max_block: Duration,
         delivery_timeout: Duration,
+        #[cfg(feature = "codecs")] codecs: Pool,
     ) -> Self {
         let shared = Shared {
             core,
@@ -105,6 +118,8 @@ impl Inner {
             undelivered: 0,
             released: Vec::new(),
             wake_io: false,
+            #[cfg(feature = "codecs")]
+            compress: false,
         };
         Self {
             shared: Mutex::new(shared),
@@ -115,6 +130,8 @@ impl Inner {
             delivery_timeout,
             io_thread: OnceLock::new(),
             join: Mutex::new(None),
+            #[cfg(feature = "codecs")]
+            codecs,
         }
     }
 
@@ -146,20 +163,71 @@ impl Inner {
 
     #[inline]
     fn unlock(&self, shared: MutexGuard<'_, Shared>) {
-        if shared.wake_io || !shared.released.is_empty() {
-            self.unlock_and_wake(shared);
+        if shared.has_errands() {
+            self.unlock_and_run_errands(shared);
         }
     }
 
     #[cold]
-    fn unlock_and_wake(&self, mut shared: MutexGuard<'_, Shared>) {
+    fn unlock_and_run_errands(&self, mut shared: MutexGuard<'_, Shared>) {
         let wake_io = std::mem::take(&mut shared.wake_io);
         let released = std::mem::take(&mut shared.released);
+        #[cfg(feature = "codecs")]
+        let job = if std::mem::take(&mut shared.compress) { self.take_job(&mut shared) } else { None };
         drop(shared);
         if wake_io {
             self.wake_io();
         }
         wake_all(released);
+        #[cfg(feature = "codecs")]
+        if let Some(job) = job {
+            self.compress_some(job);
+        }
+    }
+
+    /// Compresses what this thread filled. Should others have left more, the I/O thread goes on.
+    #[cfg(feature = "codecs")]
+    fn compress_some(&self, first: Box<Bench>) {
+        let mut job = Some(first);
+        for round in 1..=JOBS_PER_CALL {
+            let Some(bench) = job.take() else { return };
+            job = self.compress(bench, |shared, wake| {
+                let more = shared.core.compress_due();
+                if wake || more && round == JOBS_PER_CALL {
+                    shared.wake_if_asleep();
+                }
+                more && round < JOBS_PER_CALL
+            });
+        }
+    }
+
+    /// Does a job without the lock and tells the core. `then` hears whether a driver that sleeps must
+    /// wake, and says whether the next job is to be taken at the same time.
+    #[cfg(feature = "codecs")]
+    pub(crate) fn compress(
+        &self,
+        mut bench: Box<Bench>,
+        then: impl FnOnce(&mut Shared, bool) -> bool,
+    ) -> Option<Box<Bench>> {
+        bench.work();
+        let next = self.with(|shared| {
+            if shared.life == Life::Broken {
+                return None;
+            }
+            let wake = match bench.done() {
+                Some((id, result)) => shared.core.handle_compressed(shared.now, id, result),
+                None => false,
+            };
+            if then(shared, wake) { self.take_job(shared) } else { None }
+        });
+        self.codecs.put_back(bench);
+        next
+    }
+
+    /// The core's next job, copied out of it.
+    #[cfg(feature = "codecs")]
+    pub(crate) fn take_job(&self, shared: &mut Shared) -> Option<Box<Bench>> {
+        if shared.life == Life::Broken { None } else { self.codecs.take_job(&mut shared.core) }
     }
 
     #[inline]
@@ -259,14 +327,35 @@ impl Shared {
         let answer = self.core.send(self.now, topic.id, &record.as_core());
         let accepted = match &answer {
             Ok(accepted) => accepted,
-            Err(refused) => return Err(*refused),
+            Err(refused) => {
+                #[cfg(feature = "codecs")]
+                {
+                    // It may have closed a batch in vain.
+                    self.compress = self.core.compress_due();
+                }
+                return Err(*refused);
+            }
         };
+        #[cfg(feature = "codecs")]
+        if accepted.compress {
+            self.compress = true;
+        }
         let cell = self.cells.track(accepted, &topic.name);
         self.active = true;
         if accepted.wake {
             self.wake_if_asleep();
         }
         Ok(Delivery::new(cell, accepted.id.index, accepted.timestamp))
+    }
+
+    /// Something is to be done once the lock is gone.
+    #[inline]
+    fn has_errands(&self) -> bool {
+        #[cfg(feature = "codecs")]
+        if self.compress {
+            return true;
+        }
+        self.wake_io || !self.released.is_empty()
     }
 
     /// Reads the clocks.

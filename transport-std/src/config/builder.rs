@@ -12,6 +12,7 @@ use crate::config::warning::{ConfigWarning, ConfigWarningKind};
 use crate::error::ConfigError;
 use crate::events;
 use crate::io::socket::SocketOptions;
+use crate::levels::{self, Levels};
 use crate::metrics::Sampling;
 use crate::producer::Producer;
 use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Problem};
@@ -42,6 +43,7 @@ pub struct Builder {
     limits: Option<Limits>,
     pub(crate) socket: SocketOptions,
     pub(crate) sampling: Sampling,
+    pub(crate) levels: Levels,
     pub(crate) on_problem: Option<OnProblem>,
     on_warning: Option<OnWarning>,
     /// What [`property`](Self::property) found odd.
@@ -70,6 +72,11 @@ impl Builder {
     pub(crate) fn new() -> Self {
         let mut core = Config::new("");
         core.crc32c = crc32c::crc32c_append;
+        #[cfg(feature = "codecs")]
+        {
+            // Outside the lock, and with matches across the arena's blocks.
+            core.lz4_in_place = false;
+        }
         Self {
             core,
             max_block_ms: 60_000,
@@ -77,6 +84,7 @@ impl Builder {
             limits: None,
             socket: SocketOptions::default(),
             sampling: Sampling::default(),
+            levels: Levels::default(),
             on_problem: None,
             on_warning: None,
             warnings: Vec::new(),
@@ -155,7 +163,8 @@ impl Builder {
         linger_ms: u32,
         /// `max.request.size`: largest record, and largest request, in bytes. Default 1 048 576.
         max_request_size: u32,
-        /// `compression.type`. Default none.
+        /// `compression.type`. Default none. Batches are compressed outside the producer's lock, by the
+        /// thread that fills them. Each codec is a feature of this crate, all on by default.
         compression: Compression,
         /// `partitioner.class`. Default Kafka's: murmur2 of the key, uniform sticky without one. A function
         /// of the caller's runs under the producer's lock: it must be quick, and a panic in it breaks the
@@ -185,6 +194,25 @@ impl Builder {
         /// one broker may hold while there are others, so that a dead broker does not starve the live
         /// ones. Default 75; 100 turns it off.
         broker_share_percent: u8,
+    }
+
+    /// `compression.gzip.level`: −1 for zlib's default, or 1 (fast) to 9 (small). Default −1.
+    pub fn compression_gzip_level(mut self, level: i32) -> Self {
+        self.levels.gzip = level;
+        self
+    }
+
+    /// `compression.lz4.level`: 1 to 17, default 9. It is taken as Kafka's setting is, and chooses nothing:
+    /// there is one compressor here, the fast one, which Kafka's default is too.
+    pub fn compression_lz4_level(mut self, level: i32) -> Self {
+        self.levels.lz4 = level;
+        self
+    }
+
+    /// `compression.zstd.level`: −131 072 (fastest) to 22 (smallest). Default 3.
+    pub fn compression_zstd_level(mut self, level: i32) -> Self {
+        self.levels.zstd = level;
+        self
     }
 
     /// `max.block.ms`: longest wait of [`send`](Producer::send), [`send_async`](Producer::send_async)
@@ -370,6 +398,8 @@ impl Builder {
         if let Some(max) = self.reconnect_backoff_max_ms {
             core.reconnect_backoff_max_ms = max;
         }
+        levels::check_codec(core.compression)?;
+        self.levels.validate()?;
         core.validate().map_err(|error| in_words(error, core.bootstrap_servers.as_str()))?;
         self.sampling.validate()?;
         let limits = self.limits.unwrap_or_else(|| limits_for(self.buffer_memory, self.core.batch_size));

@@ -99,15 +99,11 @@ pub(super) fn recovery(builder: Builder, value: &str) -> Result<Builder, Refused
     Ok(builder.metadata_recovery_strategy(choice(&value.to_ascii_lowercase(), &strategies)?))
 }
 
+/// Whether the build has the codec is for [`Builder::build`] to say.
 pub(super) fn compression(value: &str) -> Result<Compression, Refused> {
-    match value {
-        "none" => Ok(Compression::None),
-        #[cfg(feature = "lz4")]
-        "lz4" => Ok(Compression::Lz4),
-        #[cfg(not(feature = "lz4"))]
-        "lz4" => Err(Refused::NotYet("enable klamm's feature lz4")),
-        _ => Err(Refused::NotYet("use lz4 or none")),
-    }
+    let codecs =
+        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    choice(value, &codecs.map(|codec| (codec.name(), codec)))
 }
 
 pub(super) fn partitioner(value: &str) -> Result<Partitioner, Refused> {

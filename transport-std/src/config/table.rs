@@ -248,23 +248,23 @@ pub(super) static TABLE: &[Entry] = &[
         "Codec of new batches.",
         |b, v| Ok(b.compression(compression(v)?)),
     ),
-    not_yet(
+    set(
         "compression.gzip.level",
         int(Some("-1"), Valid::BetweenOr(1, 9, -1)),
         "Level of gzip; -1 is the usual one.",
-        "compression.type is none or lz4",
+        |b, v| Ok(b.compression_gzip_level(number(v)?)),
     ),
-    not_yet(
+    set(
         "compression.lz4.level",
         int(Some("9"), Valid::Between(1, 17)),
-        "Level of lz4.",
-        "leave it out: lz4 has one level",
+        "Level of lz4; all of them are the fast one here, which is Kafka's 9.",
+        |b, v| Ok(b.compression_lz4_level(number(v)?)),
     ),
-    not_yet(
+    set(
         "compression.zstd.level",
         int(Some("3"), Valid::Between(-131072, 22)),
         "Level of zstd.",
-        "compression.type is none or lz4",
+        |b, v| Ok(b.compression_zstd_level(number(v)?)),
     ),
     // Partitions.
     set(

@@ -204,8 +204,16 @@ fn booleans_and_words_reach_their_settings() {
     assert_eq!(set_one("client.id", "me").unwrap().core.client_id.as_str(), "me");
     assert_eq!(set_one("client.id", "").unwrap().core.client_id.as_str(), "klamm");
     #[cfg(feature = "lz4")]
-    assert_eq!(set_one("compression.type", "lz4").unwrap().core.compression, Compression::Lz4);
-    assert_eq!(set_one("compression.type", "none").unwrap().core.compression, Compression::None);
+    for (name, codec) in [
+        ("none", Compression::None),
+        ("gzip", Compression::Gzip),
+        ("snappy", Compression::Snappy),
+        ("lz4", Compression::Lz4),
+        ("zstd", Compression::Zstd),
+    ] {
+        assert_eq!(set_one("compression.type", name).unwrap().core.compression, codec);
+    }
+    assert!(set_one("compression.type", "brotli").is_err());
     let round = set_one("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner").unwrap();
     assert!(matches!(round.core.partitioner, Partitioner::RoundRobin));
     assert!(matches!(set_one("partitioner.class", "murmur2").unwrap().core.partitioner, Partitioner::Default));
@@ -354,4 +362,46 @@ fn maps_are_taken() {
     let map = HashMap::from([("linger.ms".to_owned(), "9".to_owned()), ("acks".to_owned(), "1".to_owned())]);
     assert_eq!(Builder::new().properties(&map).unwrap().core.linger_ms, 9);
     assert_eq!(Builder::new().properties(map).unwrap().core.acks, crate::Acks::Leader);
+}
+
+#[test]
+fn levels_have_kafkas_ranges() {
+    let build = |name, value| set_one(name, value).and_then(|b| b.bootstrap_servers("a:1").settle());
+    for (name, legal, illegal) in [
+        ("compression.gzip.level", ["-1", "1", "9"], ["-2", "0", "10"]),
+        ("compression.lz4.level", ["1", "9", "17"], ["0", "18", "-1"]),
+        ("compression.zstd.level", ["-131072", "3", "22"], ["-131073", "23", "x"]),
+    ] {
+        for value in legal {
+            assert!(build(name, value).is_ok(), "{name}={value}");
+        }
+        for value in illegal {
+            let error = build(name, value).unwrap_err().to_string();
+            assert!(error.starts_with(name) && error.contains(value), "{error}");
+        }
+    }
+    let (set, _) = build("compression.zstd.level", "-7").unwrap();
+    assert_eq!((set.levels.gzip, set.levels.lz4, set.levels.zstd), (-1, 9, -7));
+    assert_eq!(set_one("compression.gzip.level", "4").unwrap().levels.gzip, 4);
+    assert_eq!(set_one("compression.lz4.level", "4").unwrap().levels.lz4, 4);
+}
+
+/// A codec that was left out of the build is refused by the name of its feature.
+#[test]
+fn codecs_that_the_build_does_not_have_are_named() {
+    for (name, has) in [
+        ("gzip", cfg!(feature = "gzip")),
+        ("snappy", cfg!(feature = "snappy")),
+        ("lz4", cfg!(feature = "lz4")),
+        ("zstd", cfg!(feature = "zstd")),
+    ] {
+        match set_one("compression.type", name).and_then(|b| b.bootstrap_servers("a:1").settle()) {
+            Ok(_) => assert!(has),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(!has && text.contains(&format!("compression.type={name}")), "{text}");
+                assert!(text.contains(&format!("feature `{name}`")), "{text}");
+            }
+        }
+    }
 }

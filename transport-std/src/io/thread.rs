@@ -26,6 +26,9 @@ use crate::{Acks, problem};
 const WAKER: Token = Token(usize::MAX);
 /// Bytes read from all connections in one turn, at most.
 const INBOX: usize = 64 << 10;
+/// Batches compressed between two turns, at most.
+#[cfg(feature = "codecs")]
+const JOBS_PER_TURN: usize = 16;
 /// How long bytes of `acks=0` are still written after their connection was given up.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -34,6 +37,8 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let poll = Poll::new().map_err(ConfigError::Io)?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(ConfigError::Io)?;
     let max_block = settings.max_block();
+    #[cfg(feature = "codecs")]
+    let codecs = crate::codec::Pool::new(settings.core.compression, settings.levels);
     let Builder { core: config, socket, on_problem, sampling, .. } = settings;
     let metering = Metering::new(sampling, config.client_id.as_str());
     let (events, announced) = (Events::new(config.client_id.as_str()), config.clone());
@@ -48,7 +53,16 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
     events::started(&announced, limits.buffer_memory);
     let origin = std::time::Instant::now();
-    let inner = Arc::new(Inner::new(core, metering, waker, origin, max_block, delivery_timeout));
+    let inner = Arc::new(Inner::new(
+        core,
+        metering,
+        waker,
+        origin,
+        max_block,
+        delivery_timeout,
+        #[cfg(feature = "codecs")]
+        codecs,
+    ));
     inner.with(|shared| shared.tick(&inner));
     let io = Io {
         inner: Arc::clone(&inner),
@@ -66,6 +80,8 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         problems: Vec::new(),
         events,
         moved: 0,
+        #[cfg(feature = "codecs")]
+        jobs: false,
         names: Names::new(),
     };
     let thread =
@@ -134,6 +150,9 @@ struct Io {
     events: Events,
     /// Bytes taken from the core since there was nothing to do.
     moved: usize,
+    /// Batches came up that have to be compressed before they leave.
+    #[cfg(feature = "codecs")]
+    jobs: bool,
     names: Names,
 }
 
@@ -183,6 +202,7 @@ impl Io {
                 break;
             }
             sleep = match turn.rest {
+                _ if self.compress() => Some(Duration::ZERO),
                 Rest::Sleep(sleep) => sleep,
                 Rest::Nap => {
                     std::thread::sleep(NAP);
@@ -343,6 +363,10 @@ impl Io {
                 self.moved += conn.fill(&mut shared.core, shared.now);
             }
         }
+        #[cfg(feature = "codecs")]
+        {
+            self.jobs |= shared.core.compress_due();
+        }
     }
 
     /// Goes on with that, letting callers in between pieces, until the chunks are full.
@@ -351,6 +375,27 @@ impl Io {
         while self.live().any(Conn::can_fill) {
             inner.with(|shared| self.fill(shared));
         }
+    }
+
+    /// Compresses the batches that are to leave and that no caller compressed, but not for so long that
+    /// the sockets wait. Whether there were any: then there is more to do.
+    #[cfg(feature = "codecs")]
+    fn compress(&mut self) -> bool {
+        if !std::mem::take(&mut self.jobs) {
+            return false;
+        }
+        let mut job = self.inner.with(|shared| self.inner.take_job(shared));
+        let any = job.is_some();
+        for round in 1..=JOBS_PER_TURN {
+            let Some(bench) = job.take() else { break };
+            job = self.inner.compress(bench, |_, _| round < JOBS_PER_TURN);
+        }
+        any
+    }
+
+    #[cfg(not(feature = "codecs"))]
+    fn compress(&mut self) -> bool {
+        false
     }
 
     fn live(&self) -> impl Iterator<Item = &Conn> {
