@@ -37,13 +37,13 @@ impl Levels {
 
 /// Checks that this build of klamm has the codec.
 pub(crate) fn check_codec(compression: Compression) -> Result<(), ConfigError> {
-    let has = match compression {
-        Compression::None => true,
-        Compression::Gzip => cfg!(feature = "gzip"),
-        Compression::Snappy => cfg!(feature = "snappy"),
-        Compression::Lz4 => cfg!(feature = "lz4"),
-        Compression::Zstd => cfg!(feature = "zstd"),
-        _ => false,
-    };
+    let built = [
+        (Compression::None, true),
+        (Compression::Gzip, cfg!(feature = "gzip")),
+        (Compression::Snappy, cfg!(feature = "snappy")),
+        (Compression::Lz4, cfg!(feature = "lz4")),
+        (Compression::Zstd, cfg!(feature = "zstd")),
+    ];
+    let has = built.contains(&(compression, true));
     if has { Ok(()) } else { Err(ConfigError::NoCodec { codec: compression }) }
 }

@@ -187,7 +187,7 @@ impl Inner {
 
     /// Compresses what this thread filled. Should others have left more, the I/O thread goes on.
     #[cfg(feature = "codecs")]
-    fn compress_some(&self, first: Box<Bench>) {
+    fn compress_some(&self, first: Bench) {
         let mut job = Some(first);
         for round in 1..=JOBS_PER_CALL {
             let Some(bench) = job.take() else { return };
@@ -204,11 +204,7 @@ impl Inner {
     /// Does a job without the lock and tells the core. `then` hears whether a driver that sleeps must
     /// wake, and says whether the next job is to be taken at the same time.
     #[cfg(feature = "codecs")]
-    pub(crate) fn compress(
-        &self,
-        mut bench: Box<Bench>,
-        then: impl FnOnce(&mut Shared, bool) -> bool,
-    ) -> Option<Box<Bench>> {
+    pub(crate) fn compress(&self, mut bench: Bench, then: impl FnOnce(&mut Shared, bool) -> bool) -> Option<Bench> {
         bench.work();
         let next = self.with(|shared| {
             if shared.life == Life::Broken {
@@ -226,7 +222,7 @@ impl Inner {
 
     /// The core's next job, copied out of it.
     #[cfg(feature = "codecs")]
-    pub(crate) fn take_job(&self, shared: &mut Shared) -> Option<Box<Bench>> {
+    pub(crate) fn take_job(&self, shared: &mut Shared) -> Option<Bench> {
         if shared.life == Life::Broken { None } else { self.codecs.take_job(&mut shared.core) }
     }
 

@@ -57,7 +57,7 @@ impl World {
                 continue;
             }
             if self.random.chance(self.codecs.failed_permille) {
-                result = result.filter(|_| task != CodecTask::Compress && delay_us % 2 == 0);
+                result = result.filter(|_| task != CodecTask::Compress && delay_us.is_multiple_of(2));
                 if let Some(wrong) = &mut result {
                     wrong.pop();
                 }

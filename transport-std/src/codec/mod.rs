@@ -39,6 +39,7 @@ enum Codec {
     #[cfg(feature = "zstd")]
     Zstd(zstd::Zstd),
     #[cfg(test)]
+    #[allow(dead_code, reason = "the tests need all the other codecs too")]
     Panics,
 }
 
@@ -138,7 +139,7 @@ impl Bench {
 pub(crate) struct Pool {
     compression: Compression,
     levels: Levels,
-    idle: Mutex<Vec<Box<Bench>>>,
+    idle: Mutex<Vec<Bench>>,
 }
 
 impl Pool {
@@ -147,11 +148,10 @@ impl Pool {
     }
 
     /// A bench with the core's next job on it, if it has one.
-    pub(crate) fn take_job(&self, core: &mut klamm_core::Producer<'static>) -> Option<Box<Bench>> {
+    pub(crate) fn take_job(&self, core: &mut klamm_core::Producer<'static>) -> Option<Bench> {
         let job = core.poll_compress()?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut bench =
-            idle.unwrap_or_else(|| Box::new(Bench { codec: None, job: None, from: Vec::new(), to: Vec::new() }));
+        let mut bench = idle.unwrap_or_else(|| Bench { codec: None, job: None, from: Vec::new(), to: Vec::new() });
         if bench.codec.is_none() {
             bench.codec = Codec::new(self.compression, self.levels);
         }
@@ -160,7 +160,7 @@ impl Pool {
     }
 
     /// Puts a bench back.
-    pub(crate) fn put_back(&self, mut bench: Box<Bench>) {
+    pub(crate) fn put_back(&self, mut bench: Bench) {
         for buffer in [&mut bench.from, &mut bench.to] {
             buffer.clear();
             buffer.shrink_to(BUFFER_KEPT);

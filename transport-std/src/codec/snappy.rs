@@ -8,12 +8,12 @@ const SIZE_FIELD: usize = 4;
 
 /// An encoder with its hash table.
 pub(super) struct Snappy {
-    encoder: snap::raw::Encoder,
+    encoder: Box<snap::raw::Encoder>,
 }
 
 impl Snappy {
     pub(super) fn new() -> Self {
-        Self { encoder: snap::raw::Encoder::new() }
+        Self { encoder: Box::new(snap::raw::Encoder::new()) }
     }
 
     pub(super) fn compress(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Option<()> {

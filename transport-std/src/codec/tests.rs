@@ -180,7 +180,7 @@ fn a_codec_that_panics_leaves_the_batch_as_it_is() {
     core.declare_partitions(topic, 1);
     let pool = Pool::new(Compression::Gzip, Levels::default());
     let bad = Bench { codec: Some(Codec::Panics), job: None, from: Vec::new(), to: Vec::new() };
-    pool.put_back(Box::new(bad));
+    pool.put_back(bad);
     for expected in [None, Some(())] {
         let accepted = core.send(Instant::ZERO, topic, &Record::value(&[b'x'; 1000])).unwrap();
         assert!(accepted.compress);
@@ -199,7 +199,7 @@ fn benches_do_not_hoard() {
     let pool = Pool::new(Compression::Gzip, Levels::default());
     for _ in 0..100 {
         let from = Vec::with_capacity(8 << 20);
-        pool.put_back(Box::new(Bench { codec: None, job: None, from, to: Vec::new() }));
+        pool.put_back(Bench { codec: None, job: None, from, to: Vec::new() });
     }
     let idle = pool.idle.lock().unwrap();
     assert_eq!(idle.len(), super::KEPT);
