@@ -236,3 +236,25 @@ fn an_interrupt_delivers_what_was_read() {
     drop(input);
     assert_eq!(values(&cluster), [b"a", b"b", b"c"].map(|v| v.to_vec()));
 }
+
+/// Kafka's tool takes the flag without a codec for gzip.
+#[test]
+fn compression_codec_alone_is_gzip() {
+    let text = "all work and no play makes jack a dull boy ".repeat(20);
+    for (flags, codec) in [
+        (&["--compression-codec"][..], klamm_sim::Codec::Gzip),
+        (&["--compression-codec", "snappy"], klamm_sim::Codec::Snappy),
+        (&["--compression-codec", "lz4"], klamm_sim::Codec::Lz4),
+        (&["--compression-codec", "zstd"], klamm_sim::Codec::Zstd),
+        (&["--compression-codec", "none"], klamm_sim::Codec::None),
+        (
+            &["--producer-property", "compression.type=zstd", "--producer-property", "compression.zstd.level=12"],
+            klamm_sim::Codec::Zstd,
+        ),
+    ] {
+        let cluster = cluster();
+        produce(&cluster, "one", flags, format!("{text}\n{text}\n").as_bytes()).assert_quiet_success();
+        assert_eq!(values(&cluster), [text.as_bytes(), text.as_bytes()]);
+        assert!(cluster.with(|c| c.log("one", 0)).iter().all(|record| record.codec == codec), "{flags:?}");
+    }
+}
