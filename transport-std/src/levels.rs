@@ -28,7 +28,11 @@ impl Levels {
         ];
         for (name, level, legal, expected) in levels {
             if !legal {
-                return Err(ConfigError::Invalid { name: name.into(), value: level.to_string(), expected: expected.into() });
+                return Err(ConfigError::Invalid {
+                    name: name.into(),
+                    value: level.to_string(),
+                    expected: expected.into(),
+                });
             }
         }
         Ok(())

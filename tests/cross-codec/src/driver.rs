@@ -3,7 +3,9 @@
 use std::iter::Cycle;
 use std::vec::IntoIter;
 
-use klamm_core::{Action, BatchOutcome, ConnId, Disconnect, Event, Instant, PeerError, Producer, Target};
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::compression::{Compressor, Gzip, Snappy, Zstd};
+use klamm_core::{Action, BatchOutcome, Compression, ConnId, Disconnect, Event, Instant, PeerError, Producer, Target};
 
 /// Sizes of the pieces in which bytes go by, over and over.
 #[derive(Clone, Debug)]
@@ -105,7 +107,7 @@ impl Driver {
         let mut frames = Vec::new();
         loop {
             let mut moved = false;
-            while self.act() {
+            while self.act() || self.compress() {
                 moved = true;
             }
             while let Some(conn) = self.producer.poll_writable() {
@@ -127,6 +129,23 @@ impl Driver {
                 return frames;
             }
         }
+    }
+
+    /// Does a compression job, with kafka-protocol's codec.
+    fn compress(&mut self) -> bool {
+        let Some(job) = self.producer.poll_compress() else { return false };
+        let raw = job.bytes.collect::<Vec<_>>().concat();
+        let mut packed = BytesMut::new();
+        let done = match job.codec {
+            Compression::Gzip => Gzip::compress(&mut packed, |out| Ok(out.put_slice(&raw))),
+            Compression::Snappy => Snappy::compress(&mut packed, |out| Ok(out.put_slice(&raw))),
+            Compression::Zstd => Zstd::compress(&mut packed, |out| Ok(out.put_slice(&raw))),
+            other => panic!("{other:?} is done in place"),
+        };
+        done.expect("kafka-protocol compresses");
+        let (id, now) = (job.id, self.now());
+        self.producer.handle_compressed(now, id, Some(&packed));
+        true
     }
 
     fn act(&mut self) -> bool {

@@ -16,7 +16,13 @@ use crate::broker::BOOTSTRAP;
 pub type Tags = BTreeMap<i32, Bytes>;
 
 /// The codecs of the core, and what kafka-protocol calls them.
-pub const CODECS: &[(Compression, Codec)] = &[(Compression::None, Codec::None), (Compression::Lz4, Codec::Lz4)];
+pub const CODECS: &[(Compression, Codec)] = &[
+    (Compression::None, Codec::None),
+    (Compression::Gzip, Codec::Gzip),
+    (Compression::Snappy, Codec::Snappy),
+    (Compression::Lz4, Codec::Lz4),
+    (Compression::Zstd, Codec::Zstd),
+];
 
 /// The wall clock when the producer starts, in Unix milliseconds.
 pub const WALL_CLOCK: i64 = 1_700_000_000_000;

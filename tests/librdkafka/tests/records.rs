@@ -6,7 +6,8 @@ use klamm::{Acks, Compression, Delivery, Header, Record};
 use klamm_librdkafka_tests::{Api, Mock, Numbers, Stored};
 
 /// Codecs that the consumer here can read.
-const CODECS: &[Compression] = &[Compression::None, Compression::Lz4];
+const CODECS: &[Compression] =
+    &[Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
 
 /// One record, owned.
 #[derive(Clone)]

@@ -101,8 +101,7 @@ pub(super) fn recovery(builder: Builder, value: &str) -> Result<Builder, Refused
 
 /// Whether the build has the codec is for [`Builder::build`] to say.
 pub(super) fn compression(value: &str) -> Result<Compression, Refused> {
-    let codecs =
-        [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
+    let codecs = [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     choice(value, &codecs.map(|codec| (codec.name(), codec)))
 }
 

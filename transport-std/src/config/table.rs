@@ -260,12 +260,9 @@ pub(super) static TABLE: &[Entry] = &[
         "Level of lz4; all of them are the fast one here, which is Kafka's 9.",
         |b, v| Ok(b.compression_lz4_level(number(v)?)),
     ),
-    set(
-        "compression.zstd.level",
-        int(Some("3"), Valid::Between(-131072, 22)),
-        "Level of zstd.",
-        |b, v| Ok(b.compression_zstd_level(number(v)?)),
-    ),
+    set("compression.zstd.level", int(Some("3"), Valid::Between(-131072, 22)), "Level of zstd.", |b, v| {
+        Ok(b.compression_zstd_level(number(v)?))
+    }),
     // Partitions.
     set(
         "partitioner.class",

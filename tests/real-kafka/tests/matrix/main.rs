@@ -29,12 +29,9 @@ macro_rules! versions {
                 use crate::checks;
                 cells! { $version
                     codec_none => |run| checks::codec(run, "none");
-                    #[ignore = "klamm has no gzip yet"]
                     codec_gzip => |run| checks::codec(run, "gzip");
-                    #[ignore = "klamm has no snappy yet"]
                     codec_snappy => |run| checks::codec(run, "snappy");
                     codec_lz4 => |run| checks::codec(run, "lz4");
-                    #[ignore = "klamm has no zstd yet"]
                     codec_zstd => |run| checks::codec(run, "zstd");
                     acks => checks::acks;
                     keys => checks::keys;
