@@ -61,12 +61,17 @@ fn io_time() -> Duration {
 }
 
 fn idle_producers_are_idle(cluster: &TcpCluster) {
+    // What was begun may still be under way on a busy machine; but it ends.
     let idle = |what: &str| {
-        std::thread::sleep(Duration::from_millis(50));
-        let before = io_time();
-        std::thread::sleep(Duration::from_millis(500));
-        let spent = io_time() - before;
-        assert!(spent < Duration::from_millis(25), "{what}: {spent:?} in half a second");
+        let spent: Vec<Duration> = (0..10)
+            .map(|_| {
+                let before = io_time();
+                std::thread::sleep(Duration::from_millis(500));
+                io_time() - before
+            })
+            .take_while(|spent| *spent >= Duration::from_millis(25))
+            .collect();
+        assert!(spent.len() < 10, "{what}: {spent:?}, each in half a second");
     };
     let connected = producer(cluster);
     connected.send(&Record::to("t").value("v")).unwrap().wait().unwrap();
