@@ -118,6 +118,33 @@ pub enum Partitioner {
     /// The caller's function. A result outside `0..partitions` is refused as
     /// [`SendError::NoSuchPartition`](crate::SendError::NoSuchPartition).
     Custom(fn(&PartitionRequest<'_>) -> i32),
+    /// librdkafka's `random`: any partition, whatever the key; one with a leader is preferred.
+    #[cfg(feature = "librdkafka-partitioners")]
+    Random,
+    /// librdkafka's `consistent`: CRC-32 of the key; records without a key have that of an empty one,
+    /// and so share a partition.
+    #[cfg(feature = "librdkafka-partitioners")]
+    Consistent,
+    /// librdkafka's default, `consistent_random`: CRC-32 of the key; records without a key, or with an
+    /// empty one, are spread by the uniform sticky partitioner.
+    #[cfg(feature = "librdkafka-partitioners")]
+    ConsistentRandom,
+    /// librdkafka's `murmur2`: as [`Default`](Self::Default), but records without a key have the hash of
+    /// an empty one, and so share a partition.
+    #[cfg(feature = "librdkafka-partitioners")]
+    Murmur2,
+    /// librdkafka's `murmur2_random`: [`Default`](Self::Default) under another name, but it never ignores
+    /// keys.
+    #[cfg(feature = "librdkafka-partitioners")]
+    Murmur2Random,
+    /// librdkafka's `fnv1a`, as Sarama has it: FNV-1a of the key; records without a key have the hash of
+    /// an empty one, and so share a partition.
+    #[cfg(feature = "librdkafka-partitioners")]
+    Fnv1a,
+    /// librdkafka's `fnv1a_random`: FNV-1a of the key; records without a key are spread by the uniform
+    /// sticky partitioner.
+    #[cfg(feature = "librdkafka-partitioners")]
+    Fnv1aRandom,
 }
 
 /// What a [`Partitioner::Custom`] function sees.

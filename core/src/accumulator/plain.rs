@@ -17,7 +17,12 @@ impl State<'_> {
     /// What a batch may hold for records to be added without a further look. 0 where each one needs
     /// it: with compression, where the size is an estimate, and with another partitioner than Kafka's.
     pub(crate) fn work_out_plain_limit(&self) -> u32 {
-        let default = matches!(self.config.partitioner, Partitioner::Default);
+        let default = match self.config.partitioner {
+            Partitioner::Default => true,
+            #[cfg(feature = "librdkafka-partitioners")]
+            Partitioner::Murmur2Random => true,
+            _ => false,
+        };
         if default && self.config.compression == crate::Compression::None {
             self.config.batch_size.min(self.config.max_request_size)
         } else {

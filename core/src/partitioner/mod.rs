@@ -4,6 +4,8 @@
 //! A choice yields a partition *slot*. Slots are bound on use, so a topic may have more partitions
 //! than there are slots.
 
+#[cfg(feature = "librdkafka-partitioners")]
+mod librdkafka;
 mod murmur2;
 mod sticky;
 
@@ -50,9 +52,23 @@ impl State<'_> {
                     let index = self.partition_of_key(topic, key).ok_or(SendError::PartitionsUnknown)?;
                     self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: true })
                 }
-                _ => self.sticky_partition(topic).map(|slot| Choice { slot, sticky: true, hashed: false }),
+                _ => self.sticky_choice(topic),
+            },
+            #[cfg(feature = "librdkafka-partitioners")]
+            Partitioner::Random => self.random_choice(topic),
+            #[cfg(feature = "librdkafka-partitioners")]
+            other => match librdkafka::hash(other, record.key) {
+                Some(hash) => {
+                    let index = (hash % self.known_partitions(topic)?.max(1)) as i32;
+                    self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: true })
+                }
+                None => self.sticky_choice(topic),
             },
         }
+    }
+
+    fn sticky_choice(&mut self, topic: u16) -> Result<Choice, SendError> {
+        self.sticky_partition(topic).map(|slot| Choice { slot, sticky: true, hashed: false })
     }
 
     /// Where a key belongs; `None` while the partition count is unknown. All partitions count, those

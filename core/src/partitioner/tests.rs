@@ -43,3 +43,59 @@ fn the_checksum_over_many_keys_is_kafkas() {
     }
     assert_eq!(sum, 0xc3b8_cf7c_99fc);
 }
+
+#[cfg(feature = "librdkafka-partitioners")]
+mod librdkafka {
+    use super::super::librdkafka::hash;
+    use crate::Partitioner;
+
+    fn partition(partitioner: Partitioner, key: Option<&[u8]>, count: u32) -> Option<u32> {
+        hash(partitioner, key).map(|hash| hash % count)
+    }
+
+    #[test]
+    fn keys_go_where_librdkafka_puts_them() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/data/partitioners_librdkafka.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let rows = vectors["rows"].as_array().unwrap();
+        assert!(rows.len() >= 31);
+        for row in rows {
+            let hex = row["key_hex"].as_str().unwrap();
+            let key: std::vec::Vec<u8> =
+                (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap()).collect();
+            for (name, sure, otherwise_random) in [
+                ("consistent", Partitioner::Consistent, Partitioner::ConsistentRandom),
+                ("murmur2", Partitioner::Murmur2, Partitioner::Murmur2Random),
+                ("fnv1a", Partitioner::Fnv1a, Partitioner::Fnv1aRandom),
+            ] {
+                for (count, expected) in row[name].as_object().unwrap() {
+                    let (count, expected) = (count.parse().unwrap(), expected.as_u64().map(|it| it as u32));
+                    assert_eq!(partition(sure, Some(&key), count), expected, "{name} of {hex}");
+                    // Only this one draws lots for an empty key.
+                    let random = key.is_empty() && name == "consistent";
+                    let expected = if random { None } else { expected };
+                    assert_eq!(partition(otherwise_random, Some(&key), count), expected, "{name}_random of {hex}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_key_is_an_empty_one_or_goes_anywhere() {
+        for sure in [Partitioner::Consistent, Partitioner::Murmur2, Partitioner::Fnv1a] {
+            assert!(hash(sure, None).is_some());
+            assert_eq!(hash(sure, None), hash(sure, Some(b"")));
+        }
+        for random in [Partitioner::ConsistentRandom, Partitioner::Murmur2Random, Partitioner::Fnv1aRandom] {
+            assert_eq!(hash(random, None), None);
+        }
+    }
+
+    /// The one key hash whose negation is itself.
+    #[test]
+    fn the_least_number_has_an_absolute_value_too() {
+        assert_eq!(i32::MIN.unsigned_abs(), 0x8000_0000);
+        assert_eq!(hash(Partitioner::Fnv1a, Some(b"")), Some((0x811c_9dc5u32 as i32).unsigned_abs()));
+    }
+}

@@ -108,14 +108,18 @@ pub(super) fn compression(value: &str) -> Result<Compression, Refused> {
 pub(super) fn partitioner(value: &str) -> Result<Partitioner, Refused> {
     // Java's class names, with or without their package, and librdkafka's words for the same.
     match value.rsplit_once('.').map_or(value, |(_, class)| class) {
-        "" | "null" | "default" | "DefaultPartitioner" | "murmur2" | "murmur2_random" => Ok(Partitioner::Default),
+        "" | "null" | "default" | "DefaultPartitioner" => Ok(Partitioner::Default),
         "RoundRobinPartitioner" | "round_robin" => Ok(Partitioner::RoundRobin),
         "UniformStickyPartitioner" => Err(Refused::NotYet("set partitioner.ignore.keys=true, which is the same")),
-        "random" | "consistent" | "consistent_random" | "fnv1a" | "fnv1a_random" => {
-            Err(Refused::NotYet("pass a function to Builder::partitioner"))
-        }
+        "random" => Ok(Partitioner::Random),
+        "consistent" => Ok(Partitioner::Consistent),
+        "consistent_random" => Ok(Partitioner::ConsistentRandom),
+        "murmur2" => Ok(Partitioner::Murmur2),
+        "murmur2_random" => Ok(Partitioner::Murmur2Random),
+        "fnv1a" => Ok(Partitioner::Fnv1a),
+        "fnv1a_random" => Ok(Partitioner::Fnv1aRandom),
         _ => Err(expected(
-            "murmur2, round_robin, or one of Java's own partitioner classes (for others, Builder::partitioner takes a function)",
+            "default, round_robin, one of librdkafka's partitioners, or one of Java's own classes (for others, Builder::partitioner_with takes a function)",
         )),
     }
 }

@@ -216,7 +216,15 @@ fn booleans_and_words_reach_their_settings() {
     assert!(set_one("compression.type", "brotli").is_err());
     let round = set_one("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner").unwrap();
     assert!(matches!(round.core.partitioner, Partitioner::RoundRobin));
-    assert!(matches!(set_one("partitioner.class", "murmur2").unwrap().core.partitioner, Partitioner::Default));
+    let partitioner = |name| set_one("partitioner.class", name).unwrap().core.partitioner;
+    assert!(matches!(partitioner("default"), Partitioner::Default));
+    assert!(matches!(partitioner("random"), Partitioner::Random));
+    assert!(matches!(partitioner("consistent"), Partitioner::Consistent));
+    assert!(matches!(partitioner("consistent_random"), Partitioner::ConsistentRandom));
+    assert!(matches!(partitioner("murmur2"), Partitioner::Murmur2));
+    assert!(matches!(partitioner("murmur2_random"), Partitioner::Murmur2Random));
+    assert!(matches!(partitioner("fnv1a"), Partitioner::Fnv1a));
+    assert!(matches!(partitioner("fnv1a_random"), Partitioner::Fnv1aRandom));
     let strategy = set_one("metadata.recovery.strategy", "NONE").unwrap().core.metadata_recovery_strategy;
     assert_eq!(strategy, MetadataRecoveryStrategy::None);
     assert_eq!(set_one("on.gap", "resend").unwrap().core.on_gap, OnGap::Resend);
