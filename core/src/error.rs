@@ -290,4 +290,7 @@ pub enum Problem {
     Topic(crate::TopicId, ErrorCode),
     /// A gap in a partition's sequence: the producer went on with a new epoch.
     EpochBumped,
+    /// Code of the application's that a transport calls failed, such as an interceptor. Transports
+    /// report this; the core calls no such code.
+    Application,
 }

@@ -181,6 +181,20 @@ impl Delivered {
     }
 }
 
+/// What metadata said of a partition's leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leader<'p> {
+    /// The broker's node id; `None` while no broker leads the partition.
+    pub id: Option<i32>,
+    /// Where it advertises to be; `None` if the storage has no room for that broker
+    /// or its name.
+    pub host: Option<(&'p str, u16)>,
+    /// The leader epoch (KIP-320); `None` if it is not known: brokers before 2.4 tell none that can be
+    /// relied on.
+    pub epoch: Option<i32>,
+}
+
 /// Why records were not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -38,8 +38,8 @@ pub use config::{
 };
 pub use error::{ConfigError, DeliveryError, Disconnect, ErrorCode, Fate, PeerError, Problem, SendError};
 pub use event::{
-    Accepted, Action, BatchOutcome, ConnId, Deadline, Delivered, Event, Failed, RecordId, Target, Timer, TopicId,
-    Transmit,
+    Accepted, Action, BatchOutcome, ConnId, Deadline, Delivered, Event, Failed, Leader, RecordId, Target, Timer,
+    TopicId, Transmit,
 };
 pub use producer::Producer;
 pub use record::{Header, Record};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use klamm_core::{Accepted, BatchOutcome};
 
+use crate::callbacks::Call;
 use crate::delivery::{BatchCell, Segment};
+use crate::shared::Inner;
 
 /// A batch without all of its outcomes.
 struct Open {
@@ -21,14 +23,19 @@ struct Open {
 /// An outcome to be told once the lock is gone.
 pub(crate) struct Completion {
     cell: Arc<BatchCell>,
-    segment: Segment,
+    pub(crate) segment: Segment,
+    /// The callbacks whose turn has come.
+    pub(crate) calls: Vec<Call>,
     /// The flush epoch of a batch that is complete now.
     pub(crate) finished: Option<u64>,
 }
 
 impl Completion {
-    /// Tells the batch's waiters.
-    pub(crate) fn deliver(self) {
+    /// Calls the callbacks, then tells the batch's waiters, who see what the callbacks did.
+    pub(crate) fn deliver(self, inner: &Inner) {
+        for call in self.calls {
+            call.run(inner);
+        }
         self.cell.complete(self.segment, self.finished.is_some());
     }
 }
@@ -97,7 +104,8 @@ impl Cells {
         }?;
         open.settled = open.settled.saturating_add(outcome.count);
         let finished = (open.settled >= open.accepted).then_some(open.epoch);
-        let completion = Completion { cell: Arc::clone(&open.cell), segment: Segment::new(outcome, message), finished };
+        let (cell, segment) = (Arc::clone(&open.cell), Segment::new(outcome, message));
+        let completion = Completion { cell, segment, calls: Vec::new(), finished };
         if finished.is_some() {
             match slot {
                 Some(slot) => self.slots[slot] = None,
@@ -120,8 +128,11 @@ impl Cells {
     /// Ends everything that is open, without an outcome from the core.
     pub(crate) fn fail_all(&mut self) -> Vec<Completion> {
         let open = self.slots.drain(..).flatten().chain(self.orphans.drain().map(|(_, open)| open));
-        open.map(|open| Completion { cell: open.cell, segment: Segment::broken(), finished: Some(open.epoch) })
-            .collect()
+        let broken = |open: Open| {
+            let (cell, segment) = (open.cell, Segment::broken());
+            Completion { cell, segment, calls: Vec::new(), finished: Some(open.epoch) }
+        };
+        open.map(broken).collect()
     }
 
     /// Records without an outcome.

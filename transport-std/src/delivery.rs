@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use klamm_core::{BatchOutcome, Delivered, Fate};
 
 use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::inside::on_io_thread;
 use crate::wake::wake_all;
 
 /// Where a delivered record is.
@@ -29,7 +30,7 @@ pub struct RecordMetadata {
 }
 
 /// The outcome of consecutive records of a batch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Segment {
     first_index: u32,
     count: u32,
@@ -37,7 +38,7 @@ pub(crate) struct Segment {
     result: Result<Delivered, Failure>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failure {
     kind: DeliveryErrorKind,
     fate: Fate,
@@ -66,6 +67,38 @@ impl Segment {
     fn position(&self, index: u32) -> Option<u32> {
         index.checked_sub(self.first_index).filter(|&position| position < self.count)
     }
+
+    /// Whether the record's outcome is this one.
+    pub(crate) fn covers(&self, index: u32) -> bool {
+        self.position(index).is_some()
+    }
+
+    /// The outcome of one record, if this is its.
+    pub(crate) fn outcome_of(
+        &self,
+        index: u32,
+        topic: &Arc<str>,
+        timestamp: i64,
+    ) -> Option<Result<RecordMetadata, DeliveryError>> {
+        let position = self.position(index)?;
+        let topic = Arc::clone(topic);
+        Some(match &self.result {
+            Ok(delivered) => Ok(RecordMetadata {
+                topic,
+                partition: self.partition,
+                offset: delivered.offset(position),
+                timestamp: delivered.log_append_time.unwrap_or(timestamp),
+            }),
+            Err(failure) => Err(DeliveryError {
+                kind: failure.kind,
+                fate: failure.fate,
+                message: failure.message.clone(),
+                topic,
+                partition: self.partition,
+                collateral: failure.named.is_some_and(|named| named != position),
+            }),
+        })
+    }
 }
 
 /// The shared state of one batch's records.
@@ -90,6 +123,11 @@ struct Rest {
 impl BatchCell {
     pub(crate) fn new(topic: Arc<str>) -> Self {
         Self { topic, first: OnceLock::new(), rest: Mutex::default(), done: Condvar::new() }
+    }
+
+    /// The topic.
+    pub(crate) fn topic(&self) -> &Arc<str> {
+        &self.topic
     }
 
     fn rest(&self) -> MutexGuard<'_, Rest> {
@@ -151,22 +189,29 @@ impl Delivery {
         &self.cell.topic
     }
 
+    pub(crate) fn cell(&self) -> &Arc<BatchCell> {
+        &self.cell
+    }
+
     /// The outcome, if it is known already.
     #[must_use]
     pub fn try_get(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
         let first = self.cell.first.get()?;
-        match first.position(self.index) {
-            Some(position) => Some(self.outcome(first, position)),
-            None => self.find(&self.cell.rest()),
-        }
+        self.outcome(first).or_else(|| self.find(&self.cell.rest()))
     }
 
     /// Blocks the thread until the outcome is known. Not for the inside of an async task: there,
     /// await the delivery.
     ///
+    /// In a callback it does not block: without an outcome it returns
+    /// [`DeliveryErrorKind::InCallback`] at once, which says nothing about the record.
+    ///
     /// # Errors
     /// The record was not delivered, or may not have been; see [`DeliveryError`].
     pub fn wait(self) -> Result<RecordMetadata, DeliveryError> {
+        if on_io_thread() {
+            return self.try_get().unwrap_or_else(|| Err(DeliveryError::in_callback(&self.cell.topic)));
+        }
         loop {
             if let Some(outcome) = self.wait_until(None) {
                 return outcome;
@@ -174,9 +219,13 @@ impl Delivery {
         }
     }
 
-    /// Blocks the thread until the outcome is known, for at most `timeout`; `None` if it is not.
+    /// Blocks the thread until the outcome is known, for at most `timeout`; `None` if it is not. In a
+    /// callback it does not block.
     #[must_use]
     pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<RecordMetadata, DeliveryError>> {
+        if on_io_thread() {
+            return self.try_get();
+        }
         self.wait_until(Instant::now().checked_add(timeout))
     }
 
@@ -207,33 +256,12 @@ impl Delivery {
 
     /// Looks at every segment; the lock shows that none is being added.
     fn find(&self, rest: &Rest) -> Option<Result<RecordMetadata, DeliveryError>> {
-        let segments = self.cell.first.get().into_iter().chain(&rest.segments);
-        for segment in segments {
-            if let Some(position) = segment.position(self.index) {
-                return Some(self.outcome(segment, position));
-            }
-        }
-        None
+        let mut segments = self.cell.first.get().into_iter().chain(&rest.segments);
+        segments.find_map(|segment| self.outcome(segment))
     }
 
-    fn outcome(&self, segment: &Segment, position: u32) -> Result<RecordMetadata, DeliveryError> {
-        let topic = Arc::clone(&self.cell.topic);
-        match &segment.result {
-            Ok(delivered) => Ok(RecordMetadata {
-                topic,
-                partition: segment.partition,
-                offset: delivered.offset(position),
-                timestamp: delivered.log_append_time.unwrap_or(self.timestamp),
-            }),
-            Err(failure) => Err(DeliveryError {
-                kind: failure.kind,
-                fate: failure.fate,
-                message: failure.message.clone(),
-                topic,
-                partition: segment.partition,
-                collateral: failure.named.is_some_and(|named| named != position),
-            }),
-        }
+    fn outcome(&self, segment: &Segment) -> Option<Result<RecordMetadata, DeliveryError>> {
+        segment.outcome_of(self.index, &self.cell.topic, self.timestamp)
     }
 }
 

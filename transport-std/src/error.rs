@@ -13,6 +13,8 @@ pub use klamm_core::{ErrorCode, Fate};
 use crate::config::SyntaxError;
 use crate::config::unknown;
 
+pub use crate::serializer::SerializationError;
+
 /// A configuration that cannot work. The message names the property, and never shows a secret.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -163,6 +165,19 @@ pub enum SendError {
     },
     /// The timestamp is negative.
     InvalidTimestamp,
+    /// A serializer refused the key or the value, see [`TypedProducer`](crate::TypedProducer).
+    Serialization(Box<SerializationError>),
+    /// The function given to [`Builder::partitioner_with`](crate::Builder::partitioner_with) panicked, or
+    /// named a partition that the topic does not have.
+    Partitioner {
+        /// What it did, with the topic's name.
+        cause: Box<str>,
+    },
+    /// The call would have to wait, and it was made where nothing may wait: on the producer's own I/O
+    /// thread, in a callback, an interceptor or a waker. There [`send`](crate::Producer::send) does
+    /// what [`try_send`](crate::Producer::try_send) does. Send again later, from another callback or
+    /// thread.
+    InCallback,
     /// The producer is closing or closed.
     Closed,
     /// The producer met an error it cannot recover from; make a new one.
@@ -175,7 +190,7 @@ impl SendError {
     /// Whether the same record may be accepted later by this producer.
     #[must_use]
     pub const fn is_retriable(&self) -> bool {
-        matches!(self, Self::Full | Self::PartitionsUnknown | Self::Timeout { .. })
+        matches!(self, Self::Full | Self::PartitionsUnknown | Self::Timeout { .. } | Self::InCallback)
     }
 }
 
@@ -196,6 +211,12 @@ impl fmt::Display for SendError {
                 write!(f, "no such partition: the topic has {partitions}, counted from 0")
             }
             Self::InvalidTimestamp => f.write_str("a timestamp must not be negative"),
+            Self::Serialization(error) => error.fmt(f),
+            Self::Partitioner { cause } => f.write_str(cause),
+            Self::InCallback => f.write_str(
+                "the call would have to wait for space or for the topic's partitions, which it must not on \
+                 the producer's own I/O thread: send again later, or from another thread",
+            ),
             Self::Closed => f.write_str("the producer is closed"),
             Self::Fatal(code) => write!(f, "the producer cannot go on: {code}; make a new one"),
             Self::Broken => f.write_str("klamm's I/O thread panicked, which is a bug; make a new producer"),
@@ -203,7 +224,14 @@ impl fmt::Display for SendError {
     }
 }
 
-impl std::error::Error for SendError {}
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Serialization(error) => error.source(),
+            _ => None,
+        }
+    }
+}
 
 /// Why an accepted record was not delivered, and whether it can be in the log all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,6 +277,9 @@ pub enum DeliveryErrorKind {
     Closed,
     /// The producer's I/O thread panicked, which is a bug in klamm.
     Broken,
+    /// [`Delivery::wait`](crate::Delivery::wait) was called in a callback, where nothing may wait. The
+    /// record's outcome is still to come.
+    InCallback,
     /// A cause that this version of klamm has no word for.
     Other,
 }
@@ -270,6 +301,13 @@ impl DeliveryErrorKind {
 }
 
 impl DeliveryError {
+    /// The outcome was waited for where nothing may wait.
+    pub(crate) fn in_callback(topic: &Arc<str>) -> Self {
+        let topic = Arc::clone(topic);
+        let kind = DeliveryErrorKind::InCallback;
+        Self { kind, fate: Fate::Unknown, message: None, topic, partition: -1, collateral: false }
+    }
+
     /// Whether sending the same record anew may succeed. With [`Fate::Unknown`] it may also
     /// duplicate the record.
     #[must_use]
@@ -305,6 +343,7 @@ impl DeliveryError {
             Kind::NoSuchPartition => "correct the declared partition count",
             Kind::UnsupportedVersion => "upgrade the broker, or turn off what it does not know",
             Kind::Broken => "report this bug, and make a new producer",
+            Kind::InCallback => "wait for it on another thread",
             _ if self.is_retriable() && self.fate == Fate::NotWritten => "it can be sent again",
             _ if self.is_retriable() => "sending it again may duplicate it",
             _ => "sending it again will not help",
@@ -326,6 +365,7 @@ impl fmt::Display for DeliveryErrorKind {
             Self::UnsupportedVersion => f.write_str("the broker is too old"),
             Self::Closed => f.write_str("the producer was closed before it was delivered"),
             Self::Broken => f.write_str("klamm's I/O thread panicked"),
+            Self::InCallback => f.write_str("its outcome is still to come, and a callback must not wait for it"),
             Self::Other => f.write_str("not delivered"),
         }
     }
@@ -370,3 +410,14 @@ impl fmt::Display for CloseError {
 }
 
 impl std::error::Error for CloseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every send returns one: a larger error would be paid for by every record.
+    #[test]
+    fn the_error_of_a_send_stays_small() {
+        assert!(size_of::<SendError>() <= 32);
+    }
+}

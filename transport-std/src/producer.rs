@@ -9,13 +9,19 @@ use std::time::Duration;
 
 use klamm_core::{Instant, Measurements, NodeStats, Stats, TopicStats};
 
+use crate::callbacks::Callback;
 use crate::config::Builder;
-use crate::delivery::Delivery;
-use crate::error::{CloseError, ConfigError, SendError};
+use crate::delivery::{Delivery, RecordMetadata};
+use crate::error::{CloseError, ConfigError, DeliveryError, SendError};
+use crate::inside::on_io_thread;
 use crate::metrics::Metrics;
+use crate::partition::{self, PartitionInfo};
+use crate::prepared::{self, not_here};
 use crate::record::Record;
 use crate::sending::{self, Parker, SendFuture};
+use crate::serializer::Serializer;
 use crate::shared::{Inner, Life, Patience, Shared};
+use crate::typed::TypedProducer;
 
 /// How much later than the core a closer loses patience.
 const GRACE: Duration = Duration::from_secs(1);
@@ -105,7 +111,11 @@ impl Producer {
     /// first connection, and fails after `delivery.timeout.ms` if there never is one.
     #[inline]
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        match self.inner().fast(record, Patience::None) {
+        let inner = self.inner();
+        if inner.hooks.is_some() {
+            return prepared::send(inner, record, None, Patience::None);
+        }
+        match inner.fast(record, Patience::None) {
             Ok(delivery) => Ok(delivery),
             Err(refused) => self.refuse(record, refused),
         }
@@ -123,14 +133,19 @@ impl Producer {
     /// Accepts the record, waiting for space and for the topic's partitions if need be, at most
     /// `max.block.ms`. It does not wait for the record's delivery: that is what the [`Delivery`] is for.
     ///
-    /// Waiting callers are served first come, first served.
+    /// Waiting callers are served first come, first served. In a callback nothing waits: there it does what
+    /// [`try_send`](Self::try_send) does, and says [`SendError::InCallback`] where that is not enough.
     ///
     /// # Errors
     /// [`SendError::Timeout`] names what the call waited for, and why that did not come. The other
     /// variants are final, and told at once.
     #[inline]
     pub fn send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        match self.inner().fast(record, Patience::Waits) {
+        let inner = self.inner();
+        if inner.hooks.is_some() {
+            return prepared::send(inner, record, None, Patience::Waits);
+        }
+        match inner.fast(record, Patience::Waits) {
             Ok(delivery) => Ok(delivery),
             Err(refused) => self.send_slow(record, refused),
         }
@@ -142,8 +157,92 @@ impl Producer {
             return self.refuse(record, refused);
         }
         let inner = self.inner();
+        if on_io_thread() {
+            let accepted = inner.fast(record, Patience::None);
+            return accepted.or_else(|refused| self.refuse(record, refused)).map_err(not_here);
+        }
         sending::block(inner, record.topic(), |shared| shared.accept(inner, record, Patience::Waits))
             .inspect_err(|error| inner.with(|shared| shared.count_refusal(error)))
+    }
+
+    /// As [`send`](Self::send), and calls `callback` with the record's outcome. `Ok` means that the record
+    /// was accepted; then, and only then, `callback` is called, exactly once.
+    ///
+    /// Callbacks run on the producer's I/O thread, in the order of their records per partition, whatever
+    /// became of these; before a [`flush`](Self::flush) that covers the record returns, and before
+    /// [`close`](Self::close) does. An outcome that comes earlier than that of a record before it waits for it.
+    ///
+    /// They hold up everything else, so they must be quick, and nothing blocks in them, on this
+    /// producer or on another one:
+    ///
+    /// * all ways to send work. [`send`](Self::send) and `send_with` do what their `try_` forms do, and say
+    ///   [`SendError::InCallback`] where they would have to wait;
+    /// * [`flush`](Self::flush) makes what lingers leave, and returns at once;
+    /// * [`close`](Self::close) begins to close, and returns `Ok` at once; records go on being delivered;
+    /// * [`Delivery::wait`] without an outcome returns
+    ///   [`DeliveryErrorKind::InCallback`](crate::DeliveryErrorKind::InCallback);
+    /// * [`partition_count`](Self::partition_count) and [`partitions_for`](Self::partitions_for) return
+    ///   [`SendError::InCallback`] while they know nothing.
+    ///
+    /// A panic in a callback is caught and reported to [`Builder::on_problem`]. A callback may hold a
+    /// producer, and drop its last handle.
+    ///
+    /// ```no_run
+    /// # fn example(producer: klamm::Producer) -> Result<(), klamm::SendError> {
+    /// use klamm::Record;
+    ///
+    /// producer.send_with(&Record::to("payments").value("1250"), |outcome| match outcome {
+    ///     Ok(stored) => println!("{}-{} at offset {}", stored.topic, stored.partition, stored.offset),
+    ///     Err(error) => eprintln!("{error}"),
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); `callback` is dropped then.
+    pub fn send_with(
+        &self,
+        record: &Record<'_>,
+        callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static,
+    ) -> Result<(), SendError> {
+        self.send_and_call(record, Box::new(callback), Patience::Waits)
+    }
+
+    /// As [`try_send`](Self::try_send), and calls `callback` with the record's outcome: see
+    /// [`send_with`](Self::send_with).
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send); `callback` is dropped then.
+    pub fn try_send_with(
+        &self,
+        record: &Record<'_>,
+        callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static,
+    ) -> Result<(), SendError> {
+        self.send_and_call(record, Box::new(callback), Patience::None)
+    }
+
+    fn send_and_call(&self, record: &Record<'_>, callback: Callback, patience: Patience) -> Result<(), SendError> {
+        prepared::send(self.inner(), record, Some(callback), patience).map(drop)
+    }
+
+    /// A producer of keys `K` and values `V`, which these serializers make into bytes.
+    ///
+    /// ```no_run
+    /// # fn example(producer: klamm::Producer) {
+    /// use klamm::{Native, TypedProducer};
+    ///
+    /// let counts: TypedProducer<str, i64> = producer.typed(Native, Native);
+    /// # let _ = counts;
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn typed<K: ?Sized, V: ?Sized>(
+        &self,
+        key: impl Serializer<K> + 'static,
+        value: impl Serializer<V> + 'static,
+    ) -> TypedProducer<K, V> {
+        TypedProducer::new(self.clone(), Arc::new(key), Arc::new(value))
     }
 
     /// As [`send`](Self::send), without blocking the thread: a future for any executor.
@@ -166,7 +265,9 @@ impl Producer {
     }
 
     /// Sends every batch without lingering further, and waits until every record accepted before the
-    /// call has its outcome. That takes at most about `delivery.timeout.ms`.
+    /// call has its outcome, and its callback was called. That takes at most about `delivery.timeout.ms`.
+    ///
+    /// In a callback it does not wait.
     pub fn flush(&self) {
         self.flush_until(None);
     }
@@ -179,6 +280,12 @@ impl Producer {
 
     fn flush_until(&self, deadline: Option<Instant>) -> bool {
         let inner = self.inner();
+        if on_io_thread() {
+            return inner.with(|shared| {
+                let target = shared.flush(inner);
+                shared.ended || shared.cells.flushed() > target
+            });
+        }
         let parker = Parker::current();
         let waker = Waker::from(Arc::clone(&parker));
         let mut flush = FlushFuture::new(inner);
@@ -203,7 +310,8 @@ impl Producer {
     /// sockets are gone when this returns. What is not delivered within `timeout` fails with
     /// [`DeliveryErrorKind::Closed`](crate::DeliveryErrorKind::Closed).
     ///
-    /// Every handle is closed with it. Closing again waits for the same end.
+    /// Every handle is closed with it. Closing again waits for the same end. In a callback it does not wait
+    /// for the end: it returns `Ok` at once, and what is not delivered within `timeout` fails all the same.
     ///
     /// # Errors
     /// How many records were outstanding at the call and were not delivered.
@@ -211,7 +319,7 @@ impl Producer {
         let inner = self.inner();
         let now = inner.now();
         inner.with(|shared| shared.begin_close(now, timeout));
-        if inner.on_io_thread() {
+        if on_io_thread() {
             return Ok(());
         }
         if !inner.wait_ended(Some(now.after(timeout.saturating_add(GRACE)))) {
@@ -229,7 +337,7 @@ impl Producer {
     pub fn close_now(&self) {
         let inner = self.inner();
         inner.with(|shared| shared.fail_all(inner.now()));
-        if !inner.on_io_thread() {
+        if !on_io_thread() {
             self.join();
         }
     }
@@ -263,6 +371,24 @@ impl Producer {
             let id = shared.topics.entries[at].id;
             shared.core.partition_count(id).ok_or(klamm_core::SendError::PartitionsUnknown)
         })
+    }
+
+    /// The topic's partitions and their leaders, as the metadata says that the producer holds. Waits for the
+    /// topic's metadata, at most `max.block.ms`; a declared count is not enough.
+    ///
+    /// ```no_run
+    /// # fn example(producer: klamm::Producer) -> Result<(), klamm::SendError> {
+    /// for info in producer.partitions_for("payments")? {
+    ///     println!("{}: led by {:?}", info.partition, info.leader.map(|leader| leader.id));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
+        partition::partitions_for(self.inner(), topic)
     }
 
     /// Tells how many partitions `topic` has, so that keyed records are accepted before the cluster

@@ -37,6 +37,17 @@ impl<'r> Record<'r> {
         Self { topic, key: None, value: None, headers: Cow::Borrowed(&[]), timestamp: None, partition: None }
     }
 
+    pub(crate) const fn from_parts(
+        topic: &'r str,
+        key: Option<&'r [u8]>,
+        value: Option<&'r [u8]>,
+        headers: &'r [Header<'r>],
+        timestamp: Option<i64>,
+        partition: Option<i32>,
+    ) -> Self {
+        Self { topic, key, value, headers: Cow::Borrowed(headers), timestamp, partition }
+    }
+
     /// The key. It decides the partition, and what a compacted topic keeps. An empty key is a key.
     #[inline]
     pub fn key<B: AsRef<[u8]> + ?Sized>(mut self, key: &'r B) -> Self {

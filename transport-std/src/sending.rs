@@ -12,6 +12,8 @@ use klamm_core::Instant;
 
 use crate::delivery::Delivery;
 use crate::error::SendError;
+use crate::inside::on_io_thread;
+use crate::prepared::{Prepared, not_here};
 use crate::record::Record;
 use crate::shared::{Inner, Life, Patience, Shared};
 use crate::waiters::Turn;
@@ -23,11 +25,13 @@ pub struct SendFuture<'p> {
     inner: &'p Inner,
     record: &'p Record<'p>,
     wait: Waiting<'p>,
+    /// Where there is code of the application's to run.
+    prepared: Option<Box<Prepared<'p>>>,
 }
 
 impl<'p> SendFuture<'p> {
     pub(crate) fn new(inner: &'p Inner, record: &'p Record<'p>) -> Self {
-        Self { inner, record, wait: Waiting::new(inner) }
+        Self { inner, record, wait: Waiting::new(inner), prepared: None }
     }
 }
 
@@ -35,7 +39,11 @@ impl Future for SendFuture<'_> {
     type Output = Result<Delivery, SendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { inner, record, wait } = &mut *self;
+        let Self { inner, record, wait, prepared } = &mut *self;
+        if inner.hooks.is_some() {
+            let prepared = prepared.get_or_insert_with(|| Box::new(Prepared::new(inner, record, None)));
+            return prepared.poll(wait, context.waker());
+        }
         let attempt = |shared: &mut Shared| shared.accept(inner, record, Patience::Waits);
         inner.with(|shared| {
             let step = wait.step(shared, record.topic(), context.waker(), attempt);
@@ -78,6 +86,11 @@ pub(crate) struct Waiting<'p> {
 impl<'p> Waiting<'p> {
     pub(crate) fn new(inner: &'p Inner) -> Self {
         Self { inner, place: Place::New, started: None, since: None }
+    }
+
+    /// The attempt succeeded and was not the last: the next one begins anew, within the same time.
+    pub(crate) fn again(&mut self) {
+        self.place = Place::New;
     }
 
     /// Tries `attempt`, if it is this caller's turn.
@@ -207,12 +220,17 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Runs the steps of a call on this thread, sleeping between them.
+/// Runs the steps of a call on this thread, sleeping between them. On the I/O thread it tries once:
+/// sleeping there would be for ever.
 pub(crate) fn block<T>(
     inner: &Inner,
     topic: &str,
     mut attempt: impl FnMut(&mut Shared) -> Result<T, klamm_core::SendError>,
 ) -> Result<T, SendError> {
+    if on_io_thread() {
+        let once = |shared: &mut Shared| attempt(shared).map_err(|refused| shared.refusal(refused, topic));
+        return inner.with(once).map_err(not_here);
+    }
     let mut waiting = Waiting::new(inner);
     let parker = Parker::current();
     let waker = Waker::from(Arc::clone(&parker));

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::thread::{JoinHandle, ThreadId};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use klamm_core::{BatchOutcome, ErrorCode, Instant, TopicId};
+use klamm_core::{Accepted, BatchOutcome, ErrorCode, Instant, TopicId};
 
+use crate::callbacks::{Callback, Callbacks};
 use crate::cells::Cells;
 #[cfg(feature = "codecs")]
 use crate::codec::{Bench, Pool};
@@ -16,6 +17,7 @@ use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::failures::Failures;
 use crate::metrics::Metering;
+use crate::prepared::Hooks;
 use crate::record::Record;
 use crate::waiters::Waiters;
 use crate::wake::wake_all;
@@ -29,6 +31,8 @@ const WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// with bad luck. What is left over is for the I/O thread.
 #[cfg(feature = "codecs")]
 const JOBS_PER_CALL: usize = 4;
+/// Failures of the application's code that are kept to be told.
+const REPORTS_MAX: usize = 16;
 
 /// How far the producer's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +47,27 @@ pub(crate) enum Life {
     Broken,
 }
 
+/// What was agreed on at the start, and holds for the producer's life.
+pub(crate) struct Terms {
+    pub(crate) max_block: Duration,
+    pub(crate) delivery_timeout: Duration,
+    /// Code of the application's that every send meets; usually there is none.
+    pub(crate) hooks: Option<Box<Hooks>>,
+    #[cfg(feature = "codecs")]
+    pub(crate) codecs: Pool,
+}
+
 /// Shared by the handles and the I/O thread.
 pub(crate) struct Inner {
     shared: Mutex<Shared>,
     /// Told when [`Shared::ended`] becomes true.
-    ended: Condvar,
+    end: Condvar,
     waker: mio::Waker,
     origin: std::time::Instant,
     pub(crate) max_block: Duration,
     pub(crate) delivery_timeout: Duration,
-    pub(crate) io_thread: OnceLock<ThreadId>,
+    /// Code of the application's that every send meets; usually there is none.
+    pub(crate) hooks: Option<Box<Hooks>>,
     pub(crate) join: Mutex<Option<JoinHandle<()>>>,
     #[cfg(feature = "codecs")]
     codecs: Pool,
@@ -76,6 +91,9 @@ pub(crate) struct Shared {
     wall_clock_read: Option<Instant>,
     pub(crate) topics: Topics,
     pub(crate) cells: Cells,
+    pub(crate) callbacks: Callbacks,
+    /// Failures of the application's code, for its problem hook.
+    pub(crate) reports: Vec<String>,
     pub(crate) waiters: Waiters,
     pub(crate) failures: Failures,
     pub(crate) metering: Metering,
@@ -96,10 +114,9 @@ impl Inner {
         metering: Metering,
         waker: mio::Waker,
         origin: std::time::Instant,
-        max_block: Duration,
-        delivery_timeout: Duration,
-        #[cfg(feature = "codecs")] codecs: Pool,
+        terms: Terms,
     ) -> Self {
+        let Terms { max_block, delivery_timeout, hooks, .. } = terms;
         let shared = Shared {
             core,
             life: Life::Open,
@@ -112,6 +129,8 @@ impl Inner {
             wall_clock_read: None,
             topics: Topics::default(),
             cells: Cells::default(),
+            callbacks: Callbacks::default(),
+            reports: Vec::new(),
             waiters: Waiters::default(),
             failures: Failures::default(),
             metering,
@@ -123,15 +142,15 @@ impl Inner {
         };
         Self {
             shared: Mutex::new(shared),
-            ended: Condvar::new(),
+            end: Condvar::new(),
             waker,
             origin,
             max_block,
             delivery_timeout,
-            io_thread: OnceLock::new(),
+            hooks,
             join: Mutex::new(None),
             #[cfg(feature = "codecs")]
-            codecs,
+            codecs: terms.codecs,
         }
     }
 
@@ -247,9 +266,14 @@ impl Inner {
         shared
     }
 
-    /// Whether the caller runs inside the I/O thread, in a waker or a callback: it must not wait then.
-    pub(crate) fn on_io_thread(&self) -> bool {
-        self.io_thread.get() == Some(&std::thread::current().id())
+    /// Code of the application's failed: its problem hook is told, on the I/O thread. A flood is cut short.
+    pub(crate) fn report(&self, text: String) {
+        self.with(|shared| {
+            if shared.reports.len() < REPORTS_MAX {
+                shared.reports.push(text);
+                shared.wake_if_asleep();
+            }
+        });
     }
 
     /// Wakes the I/O thread.
@@ -258,18 +282,28 @@ impl Inner {
         let _ = self.waker.wake();
     }
 
-    /// The I/O thread is ending: nothing and nobody may be left waiting for it.
+    /// The I/O thread is ending: no record may be left without an outcome. [`ended`](Self::ended) follows.
     pub(crate) fn end(&self, panicked: bool) {
-        let completions = self.with(|shared| {
+        let (calls, completions) = self.with(|shared| {
             let broken = panicked || shared.life == Life::Broken;
             shared.life = if broken { Life::Broken } else { Life::Closing };
             shared.sleeping = false;
             shared.undelivered = shared.undelivered.saturating_add(shared.cells.outstanding());
-            shared.cells.fail_all()
+            (shared.callbacks.fail_all(), shared.cells.fail_all())
         });
-        for completion in completions {
-            completion.deliver();
+        for call in calls {
+            call.run(self);
         }
+        for completion in completions {
+            completion.deliver(self);
+        }
+        if let Some(hooks) = &self.hooks {
+            hooks.interceptors.close(self);
+        }
+    }
+
+    /// The I/O thread has nothing left to do but return: whoever waits for that is told.
+    pub(crate) fn ended(&self) {
         self.with(|shared| {
             if shared.life != Life::Broken {
                 shared.life = Life::Closed;
@@ -277,7 +311,7 @@ impl Inner {
             shared.ended = true;
             shared.waiters.close(true, &mut shared.released);
         });
-        self.ended.notify_all();
+        self.end.notify_all();
     }
 
     /// Waits until the I/O thread has ended; false if `deadline` passed first.
@@ -287,8 +321,8 @@ impl Inner {
             let left = deadline.map(|deadline| deadline.since(self.now()));
             shared = match left {
                 Some(left) if left.is_zero() => return false,
-                Some(left) => self.ended.wait_timeout(shared, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.ended.wait(shared).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.end.wait_timeout(shared, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.end.wait(shared).unwrap_or_else(PoisonError::into_inner),
             };
         }
         true
@@ -303,6 +337,37 @@ impl Shared {
         inner: &Inner,
         record: &Record<'_>,
         patience: Patience,
+    ) -> Result<Delivery, klamm_core::SendError> {
+        self.accept_noting(inner, record, patience, |_, _| {})
+    }
+
+    /// As [`accept`](Self::accept), for a record whose outcome is to be told to interceptors and to
+    /// `callback`, which is taken if the record is.
+    pub(crate) fn accept_told(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        patience: Patience,
+        callback: &mut Option<Callback>,
+    ) -> Result<Delivery, klamm_core::SendError> {
+        let mut noted = None;
+        let delivery =
+            self.accept_noting(inner, record, patience, |accepted, topic| noted = Some((*accepted, topic)))?;
+        if let Some((accepted, topic)) = noted {
+            // Under the same lock: the outcome cannot come before.
+            let partition = |batch, slot| self.core.batch_partition(batch, slot);
+            self.callbacks.add(&accepted, topic, &delivery, callback.take(), partition);
+        }
+        Ok(delivery)
+    }
+
+    #[inline(always)] // costs nothing where there is nothing to note
+    fn accept_noting(
+        &mut self,
+        inner: &Inner,
+        record: &Record<'_>,
+        patience: Patience,
+        note: impl FnOnce(&Accepted, TopicId),
     ) -> Result<Delivery, klamm_core::SendError> {
         if self.life != Life::Open {
             return Err(klamm_core::SendError::Closed);
@@ -337,6 +402,7 @@ impl Shared {
             self.compress = true;
         }
         let cell = self.cells.track(accepted, &topic.name);
+        note(accepted, topic.id);
         self.active = true;
         if accepted.wake {
             self.wake_if_asleep();

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use crate::address::parse_ip;
 use crate::connection::lifecycle::current_address;
 use crate::error::ErrorCode;
-use crate::event::{Action, ConnId, Deadline, Event, Target, TopicId, Transmit};
+use crate::event::{Action, ConnId, Deadline, Event, Leader, Target, TopicId, Transmit};
 use crate::{Instant, Producer, Stats};
 
 impl Producer<'_> {
@@ -165,6 +165,41 @@ impl Producer<'_> {
     pub fn partition_count(&self, topic: TopicId) -> Option<u32> {
         let slot = self.state.topic_slot(topic)?;
         u32::try_from(self.state.topics.at(slot.into()).partitions).ok()
+    }
+
+    /// As [`partition_count`](Self::partition_count), but only what metadata said.
+    #[must_use]
+    pub fn learned_partition_count(&self, topic: TopicId) -> Option<u32> {
+        let slot = self.state.topic_slot(topic)?;
+        if self.state.topics.at(slot.into()).declared { None } else { self.partition_count(topic) }
+    }
+
+    /// What metadata last said of a partition's leader; `None` if the partition has no slot: it does not
+    /// exist, or more partitions are in use than the storage has slots.
+    #[must_use]
+    pub fn partition_leader(&self, topic: TopicId, index: i32) -> Option<Leader<'_>> {
+        let state = &self.state;
+        let slot = state.find_partition(state.topic_slot(topic)?, index);
+        if slot == NIL || index < 0 {
+            return None;
+        }
+        let partition = state.partitions.at(slot);
+        let broker = partition.leader;
+        Some(Leader {
+            id: (partition.leader_id >= 0).then_some(partition.leader_id),
+            host: (broker != NONE && !state.broker_host(broker).is_empty())
+                .then(|| (state.broker_host(broker), state.brokers.at(broker.into()).port)),
+            epoch: (partition.leader_epoch >= 0).then_some(partition.leader_epoch),
+        })
+    }
+
+    /// The partition that a batch without outcome is for; `None` while none is chosen, and if `slot` holds
+    /// another batch by now. `batch` and `slot` are those of [`Accepted`](crate::Accepted).
+    #[must_use]
+    pub fn batch_partition(&self, batch: u32, slot: u32) -> Option<i32> {
+        let held = self.state.batches.nearest(slot);
+        let partition = self.state.partitions.nearest(held.partition);
+        (held.id == batch && partition.in_use && partition.index >= 0).then_some(partition.index)
     }
 
     /// The topic's last metadata error; [`ErrorCode::NONE`] if it is well or was not looked up yet.

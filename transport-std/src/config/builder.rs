@@ -11,9 +11,12 @@ use crate::config::setters::MS_MAX;
 use crate::config::warning::{ConfigWarning, ConfigWarningKind};
 use crate::error::ConfigError;
 use crate::events;
+use crate::interceptor::Interceptor;
 use crate::io::socket::SocketOptions;
 use crate::levels::{self, Levels};
 use crate::metrics::Sampling;
+use crate::partition::PartitionQuery;
+use crate::prepared::Hooks;
 use crate::producer::Producer;
 use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Problem};
 
@@ -49,6 +52,7 @@ pub struct Builder {
     /// What [`property`](Self::property) found odd.
     pub(super) warnings: Vec<ConfigWarning>,
     refuse_unknown: bool,
+    pub(crate) hooks: Hooks,
     idempotence: Option<bool>,
     pub(super) delivery_timeout_ms: Option<u32>,
     reconnect_backoff_ms: Option<u32>,
@@ -89,6 +93,7 @@ impl Builder {
             on_warning: None,
             warnings: Vec::new(),
             refuse_unknown: false,
+            hooks: Hooks::default(),
             idempotence: None,
             delivery_timeout_ms: None,
             reconnect_backoff_ms: None,
@@ -164,11 +169,11 @@ impl Builder {
         /// `max.request.size`: largest record, and largest request, in bytes. Default 1 048 576.
         max_request_size: u32,
         /// `compression.type`. Default none. Batches are compressed outside the producer's lock, by the
-        /// thread that fills them. Each codec is a feature of this crate, all on by default.
+        /// thread that fills them. Each codec is a feature of this crate; `zstd` is not on by default.
         compression: Compression,
-        /// `partitioner.class`. Default Kafka's: murmur2 of the key, uniform sticky without one. A function
-        /// of the caller's runs under the producer's lock: it must be quick, and a panic in it breaks the
-        /// producer.
+        /// `partitioner.class`. Default Kafka's: murmur2 of the key, uniform sticky without one. A
+        /// [`Partitioner::Custom`] function runs under the producer's lock: it must be quick, and a panic in
+        /// it breaks the producer; [`partitioner_with`](Self::partitioner_with) has neither trouble.
         partitioner: Partitioner,
         /// `partitioner.ignore.keys`: keyed records are spread like keyless ones. Default false.
         partitioner_ignore_keys: bool,
@@ -274,7 +279,8 @@ impl Builder {
     }
 
     /// Calls `told` with each [`Problem`] that a person should know, and a sentence about it. It runs on
-    /// the I/O thread: it must not block, nor wait for this producer.
+    /// the I/O thread: it must not block, nor wait for this producer. It is told of failing interceptors and
+    /// panicking callbacks as well, as [`Problem::Application`].
     pub fn on_problem(mut self, told: impl Fn(&Problem, &str) + Send + 'static) -> Self {
         self.on_problem = Some(Box::new(told));
         self
@@ -290,6 +296,37 @@ impl Builder {
     /// Java does. Default false.
     pub fn refuse_unknown(mut self, refuse: bool) -> Self {
         self.refuse_unknown = refuse;
+        self
+    }
+
+    /// Adds an [`Interceptor`] behind those that were added before. One that is shared is added as an
+    /// [`Arc`](std::sync::Arc).
+    pub fn interceptor(mut self, interceptor: impl Interceptor + 'static) -> Self {
+        self.hooks.interceptors.push(Box::new(interceptor));
+        self
+    }
+
+    /// Lets `choose` name the partition, from 0, of each record that does not name one itself; instead of
+    /// [`partitioner`](Self::partitioner).
+    ///
+    /// It runs on the thread that sends, not under any lock: it may be slow, and use this producer. It
+    /// needs the topic's metadata, so [`try_send`](Producer::try_send) says
+    /// [`SendError::PartitionsUnknown`](crate::SendError::PartitionsUnknown) until that came; a declared
+    /// count is not enough. Should it panic, or name a partition that does not exist, that record's send
+    /// fails with [`SendError::Partitioner`](crate::SendError::Partitioner), and nothing else.
+    ///
+    /// ```
+    /// use klamm::Producer;
+    ///
+    /// // Customers 0 to 9 in the first partition, and so on.
+    /// let builder = Producer::builder().bootstrap_servers("localhost:9092").partitioner_with(|record| {
+    ///     let customer = record.key.and_then(|key| std::str::from_utf8(key).ok()?.parse::<u32>().ok());
+    ///     (customer.unwrap_or(0) / 10 % record.partitions) as i32
+    /// });
+    /// # let _ = builder;
+    /// ```
+    pub fn partitioner_with(mut self, choose: impl Fn(&PartitionQuery<'_>) -> i32 + Send + Sync + 'static) -> Self {
+        self.hooks.partitioner = Some(Box::new(choose));
         self
     }
 

@@ -16,11 +16,12 @@ use crate::config::Builder;
 use crate::error::ConfigError;
 use crate::events::{self, Events};
 use crate::failures::{self, Target};
+use crate::inside::{become_io_thread, caught};
 use crate::io::dns::{Names, Resolved};
 use crate::io::socket::{Conn, Got, Phase, SocketOptions};
 use crate::metrics::Metering;
 use crate::producer::Producer;
-use crate::shared::{COARSE, Inner, Life, Shared};
+use crate::shared::{COARSE, Inner, Life, Shared, Terms};
 use crate::{Acks, problem};
 
 const WAKER: Token = Token(usize::MAX);
@@ -39,10 +40,16 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let max_block = settings.max_block();
     #[cfg(feature = "codecs")]
     let codecs = crate::codec::Pool::new(settings.core.compression, settings.levels);
-    let Builder { core: config, socket, on_problem, sampling, .. } = settings;
+    let Builder { core: config, socket, on_problem, hooks, sampling, .. } = settings;
     let metering = Metering::new(sampling, config.client_id.as_str());
     let (events, announced) = (Events::new(config.client_id.as_str()), config.clone());
-    let delivery_timeout = Duration::from_millis(config.delivery_timeout_ms.into());
+    let terms = Terms {
+        max_block,
+        delivery_timeout: Duration::from_millis(config.delivery_timeout_ms.into()),
+        hooks: hooks.boxed(),
+        #[cfg(feature = "codecs")]
+        codecs,
+    };
     let linger = (config.acks == Acks::None).then_some(LINGER);
     // Asked for first: an allocation that fails would end the process.
     if Vec::<u8>::new().try_reserve_exact(limits.buffer_memory).is_err() {
@@ -53,16 +60,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
     events::started(&announced, limits.buffer_memory);
     let origin = std::time::Instant::now();
-    let inner = Arc::new(Inner::new(
-        core,
-        metering,
-        waker,
-        origin,
-        max_block,
-        delivery_timeout,
-        #[cfg(feature = "codecs")]
-        codecs,
-    ));
+    let inner = Arc::new(Inner::new(core, metering, waker, origin, terms));
     inner.with(|shared| shared.tick(&inner));
     let io = Io {
         inner: Arc::clone(&inner),
@@ -79,6 +77,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         told: Vec::new(),
         problems: Vec::new(),
         events,
+        reports: Vec::new(),
         moved: 0,
         #[cfg(feature = "codecs")]
         jobs: false,
@@ -86,7 +85,6 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     };
     let thread =
         std::thread::Builder::new().name("klamm-io".into()).spawn(move || io.run()).map_err(ConfigError::Io)?;
-    let _ = inner.io_thread.set(thread.thread().id());
     *inner.join.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
     Ok(Producer::new(inner))
 }
@@ -129,6 +127,15 @@ struct Turn {
     over: bool,
 }
 
+/// Tells the application that code of its own failed.
+fn tell_reports(on_problem: Option<&crate::config::OnProblem>, reports: Vec<String>) {
+    for text in reports {
+        events::warn_user_code(&text);
+        let Some(on_problem) = on_problem else { continue };
+        let _ = caught(|| on_problem(&Problem::Application, &text));
+    }
+}
+
 struct Io {
     inner: Arc<Inner>,
     poll: Poll,
@@ -148,6 +155,8 @@ struct Io {
     told: Vec<u64>,
     problems: Vec<(Problem, String)>,
     events: Events,
+    /// Failures of the application's own code.
+    reports: Vec<String>,
     /// Bytes taken from the core since there was nothing to do.
     moved: usize,
     /// Batches came up that have to be compressed before they leave.
@@ -156,28 +165,31 @@ struct Io {
     names: Names,
 }
 
-/// Whatever becomes of the thread, nobody is left waiting for it.
-struct Ending<'i> {
-    inner: &'i Inner,
-    client_id: Arc<str>,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        let panicked = std::thread::panicking();
-        self.inner.end(panicked);
-        if events::ON {
-            let undelivered = self.inner.with(|shared| shared.undelivered);
-            // A second panic, of a subscriber, would end the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| events::closed(&self.client_id, undelivered, panicked)));
-        }
-    }
-}
-
 impl Io {
     fn run(mut self) {
+        become_io_thread();
         let inner = Arc::clone(&self.inner);
-        let ending = Ending { inner: &inner, client_id: self.events.client_id() };
+        // Whatever becomes of the thread, nobody is left waiting for it.
+        let panicked = catch_unwind(AssertUnwindSafe(|| self.work(&inner))).is_err();
+        let settled = std::mem::take(&mut self.completions);
+        let on_problem = self.on_problem.take();
+        let client_id = self.events.client_id();
+        // Sockets close before those who wait for the end are told.
+        drop(self);
+        for completion in settled {
+            completion.deliver(&inner);
+        }
+        inner.end(panicked);
+        tell_reports(on_problem.as_ref(), inner.with(|shared| std::mem::take(&mut shared.reports)));
+        if events::ON {
+            let undelivered = inner.with(|shared| shared.undelivered);
+            // A subscriber's panic must not keep those waiting who wait for the end.
+            let _ = caught(|| events::closed(&client_id, undelivered, panicked));
+        }
+        inner.ended();
+    }
+
+    fn work(&mut self, inner: &Inner) {
         let mut events = mio::Events::with_capacity(256);
         let mut sleep = Some(Duration::ZERO);
         loop {
@@ -211,9 +223,6 @@ impl Io {
             };
         }
         self.events.tell();
-        // Sockets close before those who wait for the end are told.
-        drop(self);
-        drop(ending);
     }
 
     /// Reads from the sockets, and finds out which are connected.
@@ -271,6 +280,7 @@ impl Io {
         for epoch in self.told.drain(..) {
             shared.cells.told(epoch);
         }
+        self.reports.append(&mut shared.reports);
         let flushed = shared.cells.flushed();
         shared.waiters.release_flushes(flushed, &mut shared.released);
         self.hand_over(shared);
@@ -444,7 +454,11 @@ impl Io {
         if outcome.result.is_err() && shared.life == Life::Closing {
             shared.undelivered = shared.undelivered.saturating_add(outcome.count.into());
         }
-        self.completions.extend(shared.cells.settle(outcome, message));
+        if let Some(mut completion) = shared.cells.settle(outcome, message) {
+            let partition = |batch, slot| shared.core.batch_partition(batch, slot);
+            completion.calls = shared.callbacks.settle(outcome, &completion.segment, partition);
+            self.completions.push(completion);
+        }
     }
 
     /// Whether and how long the thread may sleep after this turn.
@@ -482,8 +496,9 @@ impl Io {
     fn act(&mut self) {
         for completion in self.completions.drain(..) {
             self.told.extend(completion.finished);
-            completion.deliver();
+            completion.deliver(&self.inner);
         }
+        tell_reports(self.on_problem.as_ref(), std::mem::take(&mut self.reports));
         for (problem, text) in self.problems.drain(..) {
             let Some(on_problem) = &self.on_problem else { break };
             // A panic of the caller's code must not end the producer.

@@ -1,0 +1,201 @@
+//! Callbacks of accepted records, until it is their turn.
+//!
+//! They are called in the order of their records, per partition. Outcomes need not come in that order: a
+//! record that is too large fails while those before it are still being sent again. So each partition
+//! has a lane, first in, first out, and an outcome waits there for those before it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use klamm_core::{Accepted, BatchOutcome, TopicId};
+
+use crate::delivery::{BatchCell, Delivery, RecordMetadata, Segment};
+use crate::error::DeliveryError;
+use crate::inside::caught;
+use crate::shared::Inner;
+
+/// Told a record's outcome.
+pub(crate) type Callback = Box<dyn FnOnce(Result<RecordMetadata, DeliveryError>) + Send>;
+
+/// A record whose outcome is to be told.
+struct Pending {
+    batch: u32,
+    index: u32,
+    timestamp: i64,
+    cell: Arc<BatchCell>,
+    /// `None`: only interceptors are to be told.
+    callback: Option<Callback>,
+    outcome: Option<Arc<Segment>>,
+}
+
+/// A record whose turn it is to be told its outcome. Not under the lock: it runs code of the
+/// application's, and drops what that code holds, such as a producer's last handle.
+pub(crate) struct Call {
+    record: Pending,
+    outcome: Arc<Segment>,
+}
+
+impl Call {
+    /// Tells the interceptors, then the callback.
+    pub(crate) fn run(self, inner: &Inner) {
+        let Self { record, outcome } = self;
+        let Some(outcome) = outcome.outcome_of(record.index, record.cell.topic(), record.timestamp) else { return };
+        if let Some(hooks) = &inner.hooks {
+            hooks.interceptors.told(inner, &outcome);
+        }
+        if let Some(callback) = record.callback
+            && let Err(panic) = caught(|| callback(outcome))
+        {
+            inner.report(format!("a callback panicked: {panic}"));
+        }
+    }
+}
+
+/// A partition; [`UNCHOSEN`] for records without a key from before the first metadata.
+type Lane = (TopicId, i32);
+const UNCHOSEN: i32 = -1;
+
+/// A batch with callbacks to be called.
+struct Batch {
+    lane: Lane,
+    slot: u32,
+    /// Callbacks of records without outcome.
+    open: u32,
+}
+
+/// All callbacks.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    batches: HashMap<u32, Batch>,
+    lanes: HashMap<Lane, VecDeque<Pending>>,
+    /// How many of the batches have no partition yet.
+    unchosen: usize,
+}
+
+/// Batch ids count up, and wrap.
+fn before(batch: u32, other: u32) -> bool {
+    (batch.wrapping_sub(other) as i32) < 0
+}
+
+impl Callbacks {
+    /// Takes the callback of a record that was accepted just now. `partition` is the core's answer to which
+    /// partition a batch (by id and slot) is for.
+    pub(crate) fn add(
+        &mut self,
+        accepted: &Accepted,
+        topic: TopicId,
+        delivery: &Delivery,
+        callback: Option<Callback>,
+        partition: impl Fn(u32, u32) -> Option<i32>,
+    ) {
+        self.assign(&partition);
+        let id = accepted.id.batch;
+        let unchosen = &mut self.unchosen;
+        let batch = self.batches.entry(id).or_insert_with(|| {
+            let partition = partition(id, accepted.slot).unwrap_or(UNCHOSEN);
+            *unchosen += usize::from(partition == UNCHOSEN);
+            Batch { lane: (topic, partition), slot: accepted.slot, open: 0 }
+        });
+        batch.open += 1;
+        self.lanes.entry(batch.lane).or_default().push_back(Pending {
+            batch: id,
+            index: accepted.id.index,
+            timestamp: accepted.timestamp,
+            cell: Arc::clone(delivery.cell()),
+            callback,
+            outcome: None,
+        });
+    }
+
+    /// Notes an outcome, and returns the calls whose turn has come.
+    pub(crate) fn settle(
+        &mut self,
+        outcome: &BatchOutcome,
+        segment: &Segment,
+        partition: impl Fn(u32, u32) -> Option<i32>,
+    ) -> Vec<Call> {
+        if self.batches.is_empty() {
+            return Vec::new();
+        }
+        self.assign(&partition);
+        let id = outcome.batch;
+        let Some(batch) = self.batches.get_mut(&id) else { return Vec::new() };
+        let lane = batch.lane;
+        if let Some(queue) = self.lanes.get_mut(&lane) {
+            let first = queue.partition_point(|record| {
+                before(record.batch, id) || (record.batch == id && record.index < outcome.first_index)
+            });
+            let shared = Arc::new(segment.clone());
+            for record in queue.range_mut(first..) {
+                if record.batch != id || !segment.covers(record.index) {
+                    break;
+                }
+                record.outcome = Some(Arc::clone(&shared));
+                batch.open = batch.open.saturating_sub(1);
+            }
+        }
+        if batch.open == 0 {
+            self.batches.remove(&id);
+            self.unchosen -= usize::from(lane.1 == UNCHOSEN);
+        }
+        self.release(lane)
+    }
+
+    /// Takes the calls from the front of a lane that have their outcome.
+    fn release(&mut self, lane: Lane) -> Vec<Call> {
+        let mut calls = Vec::new();
+        let Some(queue) = self.lanes.get_mut(&lane) else { return calls };
+        while let Some(outcome) = queue.front_mut().and_then(|record| record.outcome.take()) {
+            calls.extend(queue.pop_front().map(|record| Call { record, outcome }));
+        }
+        if queue.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        calls
+    }
+
+    /// Batches whose partition was chosen meanwhile go to its lane.
+    fn assign(&mut self, partition: &impl Fn(u32, u32) -> Option<i32>) {
+        if self.unchosen == 0 {
+            return;
+        }
+        let unchosen = self.batches.iter().filter(|(_, batch)| batch.lane.1 == UNCHOSEN);
+        let chosen: Vec<_> =
+            unchosen.filter_map(|(&id, batch)| Some((id, batch.lane, partition(id, batch.slot)?))).collect();
+        for (id, from, partition) in chosen {
+            self.move_batch(id, from, (from.0, partition));
+        }
+    }
+
+    fn move_batch(&mut self, id: u32, from: Lane, to: Lane) {
+        let Some(queue) = self.lanes.get_mut(&from) else { return };
+        let first = queue.partition_point(|record| before(record.batch, id));
+        let end = queue.partition_point(|record| !before(id, record.batch));
+        let moved: VecDeque<_> = queue.drain(first..end).collect();
+        if queue.is_empty() {
+            self.lanes.remove(&from);
+        }
+        // In the order of the batches, and so of the flushes that wait for them.
+        let queue = self.lanes.entry(to).or_default();
+        let mut behind = queue.split_off(queue.partition_point(|record| before(record.batch, id)));
+        queue.extend(moved);
+        queue.append(&mut behind);
+        if let Some(batch) = self.batches.get_mut(&id) {
+            batch.lane = to;
+        }
+        self.unchosen -= 1;
+    }
+
+    /// Takes everything: there will be no more outcomes from the core.
+    pub(crate) fn fail_all(&mut self) -> Vec<Call> {
+        let broken = Arc::new(Segment::broken());
+        let mut calls = Vec::new();
+        for mut record in self.lanes.drain().flat_map(|(_, queue)| queue) {
+            let outcome = record.outcome.take().unwrap_or_else(|| Arc::clone(&broken));
+            calls.push(Call { record, outcome });
+        }
+        self.batches.clear();
+        self.unchosen = 0;
+        calls
+    }
+}
