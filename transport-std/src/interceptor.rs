@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::delivery::RecordMetadata;
 use crate::error::{DeliveryError, SendError};
@@ -277,13 +277,33 @@ pub(crate) struct Interceptors {
 
 struct Link {
     interceptor: Box<dyn Interceptor>,
-    /// Its failure was reported, and it has not succeeded since.
-    failing: AtomicBool,
+    /// The methods whose failure was reported, and that have not succeeded since.
+    failing: AtomicU8,
+}
+
+/// A method of an interceptor, by its bit.
+#[derive(Clone, Copy)]
+enum Method {
+    Send = 1,
+    Acknowledgement = 2,
+    Error = 4,
+    Close = 8,
+}
+
+impl Method {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "on_send",
+            Self::Acknowledgement => "on_acknowledgement",
+            Self::Error => "on_error",
+            Self::Close => "close",
+        }
+    }
 }
 
 impl Interceptors {
     pub(crate) fn push(&mut self, interceptor: Box<dyn Interceptor>) {
-        self.links.push(Link { interceptor, failing: AtomicBool::new(false) });
+        self.links.push(Link { interceptor, failing: AtomicU8::new(0) });
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -302,7 +322,7 @@ impl Interceptors {
             if failure.is_some() {
                 *record = before;
             }
-            link.note(inner, place, "on_send", failure);
+            link.note(inner, place, Method::Send, failure);
         }
     }
 
@@ -310,7 +330,7 @@ impl Interceptors {
     pub(crate) fn told(&self, inner: &Inner, outcome: &Result<RecordMetadata, DeliveryError>) {
         match outcome {
             Ok(metadata) => {
-                self.each(inner, "on_acknowledgement", |interceptor| interceptor.on_acknowledgement(metadata));
+                self.each(inner, Method::Acknowledgement, |interceptor| interceptor.on_acknowledgement(metadata));
             }
             Err(error) => {
                 let partition = (error.partition >= 0).then_some(error.partition);
@@ -322,32 +342,34 @@ impl Interceptors {
 
     /// Tells them of a failure.
     pub(crate) fn failed(&self, inner: &Inner, failed: &FailedRecord<'_>) {
-        self.each(inner, "on_error", |interceptor| interceptor.on_error(failed));
+        self.each(inner, Method::Error, |interceptor| interceptor.on_error(failed));
     }
 
     /// Tells them that the producer has ended.
     pub(crate) fn close(&self, inner: &Inner) {
-        self.each(inner, "close", |interceptor| interceptor.close());
+        self.each(inner, Method::Close, |interceptor| interceptor.close());
     }
 
-    fn each(&self, inner: &Inner, what: &str, call: impl Fn(&dyn Interceptor)) {
+    fn each(&self, inner: &Inner, method: Method, call: impl Fn(&dyn Interceptor)) {
         for (place, link) in self.links.iter().enumerate() {
             let result = caught(|| call(&*link.interceptor));
-            link.note(inner, place, what, result.err().map(|panic| format!("panicked: {panic}")));
+            link.note(inner, place, method, result.err().map(|panic| format!("panicked: {panic}")));
         }
     }
 }
 
 impl Link {
     /// Reports a failure unless the last call failed too.
-    fn note(&self, inner: &Inner, place: usize, what: &str, failure: Option<String>) {
-        let failing = failure.is_some();
-        if self.failing.load(Ordering::Relaxed) == failing {
+    fn note(&self, inner: &Inner, place: usize, method: Method, failure: Option<String>) {
+        let bit = method as u8;
+        let Some(failure) = failure else {
+            if self.failing.load(Ordering::Relaxed) & bit != 0 {
+                self.failing.fetch_and(!bit, Ordering::Relaxed);
+            }
             return;
-        }
-        let failed_before = self.failing.swap(failing, Ordering::Relaxed);
-        if let (Some(failure), false) = (failure, failed_before) {
-            inner.report(format!("interceptor {}, {what}: {failure}", place + 1));
+        };
+        if self.failing.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            inner.report(format!("interceptor {}, {}: {failure}", place + 1, method.name()));
         }
     }
 }
