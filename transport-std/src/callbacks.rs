@@ -199,3 +199,115 @@ impl Callbacks {
         calls
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use klamm_core::{Config, Delivered, DeliveryError as Core, Failed, Fate, Instant, RecordId, Storage};
+
+    use super::*;
+
+    fn topic() -> TopicId {
+        let storage = Storage::heap(&klamm_core::Limits::default());
+        let mut core = klamm_core::Producer::new(Config::new("a:1"), storage, [1; 32], Instant::ZERO).unwrap();
+        core.topic("t").unwrap()
+    }
+
+    /// Callbacks by batch and index, with outcomes as batch, first index and count.
+    struct Lanes {
+        callbacks: Callbacks,
+        topic: TopicId,
+        /// The partition of every batch; `None`: not chosen yet.
+        partition: Option<i32>,
+    }
+
+    impl Lanes {
+        fn new() -> Self {
+            Self { callbacks: Callbacks::default(), topic: topic(), partition: Some(0) }
+        }
+
+        fn add(&mut self, batch: u32, index: u32) {
+            let id = RecordId { batch, index };
+            let accepted = Accepted { id, slot: 0, timestamp: 0, new_batch: index == 0, wake: false };
+            let delivery = Delivery::new(Arc::new(BatchCell::new("t".into())), index, 0);
+            let partition = self.partition;
+            self.callbacks.add(&accepted, self.topic, &delivery, None, |_, _| partition);
+        }
+
+        fn settle(&mut self, batch: u32, first_index: u32, count: u32, well: bool) -> Vec<(u32, u32)> {
+            let result = if well {
+                Ok(Delivered { base_offset: 0, log_append_time: None })
+            } else {
+                Err(Failed { error: Core::RecordTooLarge, fate: Fate::NotWritten, record: None })
+            };
+            let partition = self.partition.unwrap_or(UNCHOSEN);
+            let outcome = BatchOutcome { batch, slot: 0, first_index, count, topic: self.topic, partition, result };
+            let chosen = self.partition;
+            let calls = self.callbacks.settle(&outcome, &Segment::new(&outcome, None), |_, _| chosen);
+            calls.iter().map(|call| (call.record.batch, call.record.index)).collect()
+        }
+
+        fn is_empty(&self) -> bool {
+            self.callbacks.batches.is_empty() && self.callbacks.lanes.is_empty() && self.callbacks.unchosen == 0
+        }
+    }
+
+    #[test]
+    fn outcomes_wait_for_those_before_them() {
+        let mut lanes = Lanes::new();
+        [(7, 0), (7, 1), (7, 3), (8, 0), (9, 2)].into_iter().for_each(|(batch, index)| lanes.add(batch, index));
+        assert!(lanes.settle(9, 0, 3, false).is_empty());
+        assert!(lanes.settle(7, 2, 2, false).is_empty(), "the first half of its batch is missing");
+        assert_eq!(lanes.settle(7, 0, 2, true), [(7, 0), (7, 1), (7, 3)]);
+        assert!(lanes.settle(6, 0, 5, true).is_empty(), "a batch without callbacks");
+        assert_eq!(lanes.settle(8, 0, 1, true), [(8, 0), (9, 2)]);
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn partitions_do_not_wait_for_each_other_and_ids_may_wrap() {
+        let mut lanes = Lanes::new();
+        lanes.add(u32::MAX, 0);
+        lanes.add(1, 0);
+        lanes.partition = Some(1);
+        lanes.add(0, 0);
+        assert_eq!(lanes.settle(0, 0, 1, true), [(0, 0)]);
+        assert!(lanes.settle(1, 0, 1, true).is_empty());
+        assert_eq!(lanes.settle(u32::MAX, 0, 1, true), [(u32::MAX, 0), (1, 0)]);
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn records_find_their_lane_when_their_partition_is_chosen() {
+        let mut lanes = Lanes::new();
+        lanes.add(5, 0);
+        lanes.partition = None;
+        lanes.add(3, 0);
+        lanes.add(4, 0);
+        assert_eq!(lanes.callbacks.unchosen, 2);
+        lanes.partition = Some(0);
+        lanes.add(6, 0);
+        assert_eq!(lanes.callbacks.unchosen, 0);
+        assert!(lanes.settle(5, 0, 1, true).is_empty());
+        assert!(lanes.settle(4, 0, 1, true).is_empty());
+        assert_eq!(lanes.settle(3, 0, 1, true), [(3, 0), (4, 0), (5, 0)]);
+        assert_eq!(lanes.settle(6, 0, 1, true), [(6, 0)]);
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn records_that_fail_without_a_partition_are_told() {
+        let mut lanes = Lanes::new();
+        lanes.partition = None;
+        lanes.add(3, 0);
+        lanes.add(3, 1);
+        assert_eq!(lanes.settle(3, 0, 2, false), [(3, 0), (3, 1)]);
+        assert!(lanes.is_empty());
+        lanes.add(4, 0);
+        lanes.partition = Some(2);
+        lanes.add(5, 0);
+        assert!(lanes.settle(5, 0, 1, true).is_empty());
+        let rest: Vec<_> = lanes.callbacks.fail_all().iter().map(|call| call.record.batch).collect();
+        assert_eq!(rest, [4, 5]);
+        assert!(lanes.is_empty());
+    }
+}

@@ -201,7 +201,7 @@ fn callbacks_may_send() {
             }
         };
         let record = Record::to("t").value(&value);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             producer.send_with(&record, callback).unwrap();
         } else {
             producer.try_send_with(&record, callback).unwrap();

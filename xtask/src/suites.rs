@@ -43,7 +43,7 @@ pub(crate) const SUITES: &[Suite] = &[
             let clippy = |what| Step::cargo(what).needs(&[Need::Component("clippy"), Need::CCompiler]);
             vec![
                 clippy("clippy --workspace --all-targets -- -D warnings"),
-                clippy("clippy -p klamm --all-targets --features zstd,metrics,tracing,log -- -D warnings"),
+                clippy("clippy -p klamm --all-targets --features zstd,metrics,tracing,log,serde,uuid -- -D warnings"),
             ]
         },
     },
@@ -68,7 +68,9 @@ pub(crate) const SUITES: &[Suite] = &[
         limit: minutes(15),
         steps: || {
             vec![
-                Step::cargo_test("-p klamm-core --features alloc,lz4 --lib -- protocol:: record:: partitioner::"),
+                Step::cargo_test(
+                    "-p klamm-core --features alloc,lz4,librdkafka-partitioners --lib -- protocol:: record:: partitioner::",
+                ),
                 Step::cargo_test("-p klamm-sim vectors"),
             ]
         },
@@ -179,7 +181,7 @@ fn unit_steps() -> Vec<Step> {
         steps.push(Step::cargo_test(&format!("-p klamm-core --features {all}")));
     }
     steps.push(Step::cargo_test("-p klamm -p klamm-sim -p xtask"));
-    steps.push(Step::cargo_test("-p klamm --features zstd,metrics,tracing,log"));
+    steps.push(Step::cargo_test("-p klamm --features zstd,metrics,tracing,log,serde,uuid"));
     steps
 }
 
