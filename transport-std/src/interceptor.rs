@@ -88,6 +88,16 @@ impl<I: Interceptor + ?Sized> Interceptor for Arc<I> {
 }
 
 /// A record that failed, as an [`Interceptor`] sees it.
+///
+/// ```
+/// use klamm::{FailedRecord, Failure};
+///
+/// fn log(failed: &FailedRecord<'_>) {
+///     let lost = matches!(failed.failure, Failure::NotDelivered(_));
+///     eprintln!("{} partition {:?}, accepted: {lost}: {}", failed.topic, failed.partition, failed.failure);
+/// }
+/// # let _ = log;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FailedRecord<'f> {

@@ -67,6 +67,16 @@ pub(crate) type PartitionFn = Box<dyn Fn(&PartitionQuery<'_>) -> i32 + Send + Sy
 
 /// A record that needs a partition, as a function given to
 /// [`Builder::partitioner_with`](crate::Builder::partitioner_with) sees it.
+///
+/// ```
+/// use klamm::PartitionQuery;
+///
+/// /// The first partition that can take records.
+/// fn choose(record: &PartitionQuery<'_>) -> i32 {
+///     record.available().first().copied().unwrap_or(0)
+/// }
+/// # let _ = klamm::Producer::builder().partitioner_with(choose);
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct PartitionQuery<'q> {

@@ -212,6 +212,17 @@ impl Producer {
     /// As [`try_send`](Self::try_send), and calls `callback` with the record's outcome: see
     /// [`send_with`](Self::send_with).
     ///
+    /// ```no_run
+    /// # fn example(producer: klamm::Producer) {
+    /// use klamm::{Record, SendError};
+    ///
+    /// let sent = producer.try_send_with(&Record::to("clicks").value("17"), |outcome| drop(outcome));
+    /// if sent == Err(SendError::Full) {
+    ///     // Shed load: this click is not counted.
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`try_send`](Self::try_send); `callback` is dropped then.
     pub fn try_send_with(

@@ -109,6 +109,28 @@ fn once_and_in_order_through_splits() {
     }
 }
 
+/// The second record fails for good while the first is still to be sent again.
+#[test]
+fn an_outcome_waits_for_those_before_it() {
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).batch_size(0).build().unwrap();
+    // Only a partition that has taken a batch gets several at a time.
+    producer.send(&Record::to("t").value("first").partition(0)).unwrap().wait().unwrap();
+    cluster.with(|cluster| {
+        cluster.faults().push(Fault::on(Api::Produce).then(Action::Error(6)).then(Action::Delay(100)));
+        cluster.faults().push(Fault::on(Api::Produce).skip(1).then(Action::Error(87)));
+    });
+    let told = Told::default();
+    for number in 0..3 {
+        send(&producer, "t", number, 0, &told);
+    }
+    producer.flush();
+    assert_once_and_in_order(&told, 3, 1);
+    let failed: Vec<_> = told.all().iter().map(|(_, outcome)| outcome.is_err()).collect();
+    assert_eq!(failed, [false, true, false]);
+    producer.close(PATIENCE).unwrap();
+}
+
 #[test]
 fn records_from_before_the_first_connection_are_told_in_order() {
     let cluster = cluster(1, 3);

@@ -301,6 +301,26 @@ impl Builder {
 
     /// Adds an [`Interceptor`] behind those that were added before. One that is shared is added as an
     /// [`Arc`](std::sync::Arc).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use klamm::{Interceptor, Producer, RecordMetadata};
+    ///
+    /// #[derive(Default)]
+    /// struct Delivered(AtomicU64);
+    ///
+    /// impl Interceptor for Delivered {
+    ///     fn on_acknowledgement(&self, _: &RecordMetadata) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let delivered = Arc::new(Delivered::default());
+    /// let builder = Producer::builder().interceptor(Arc::clone(&delivered));
+    /// # let _ = builder;
+    /// ```
     pub fn interceptor(mut self, interceptor: impl Interceptor + 'static) -> Self {
         self.hooks.interceptors.push(Box::new(interceptor));
         self

@@ -10,6 +10,15 @@ use super::{Serialized, Serializer, SerializerContext};
 /// for that there is [`Nullable`](super::Nullable)`(Json)`.
 ///
 /// Needs the feature `serde`.
+///
+/// ```
+/// use klamm::{Json, Serializer, SerializerContext};
+///
+/// let mut out = Vec::new();
+/// Json.serialize(&SerializerContext::value("points"), &[1.5, 2.0], &mut out)?;
+/// assert_eq!(out, b"[1.5,2.0]");
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
 

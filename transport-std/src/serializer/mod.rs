@@ -98,6 +98,18 @@ impl fmt::Display for RecordPart {
 }
 
 /// A serializer refused a value. Its [`source`](Error::source) is the serializer's own error.
+///
+/// ```
+/// use klamm::SendError;
+///
+/// fn explain(error: &SendError) -> String {
+///     match error {
+///         SendError::Serialization(error) => format!("bad {} for {}: {}", error.part, error.topic, error.cause),
+///         other => other.to_string(),
+///     }
+/// }
+/// # let _ = explain(&SendError::Full);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SerializationError {

@@ -20,6 +20,15 @@ use super::{Serialized, Serializer, SerializerContext};
 /// | `u8`, `i8`, `u16`, `u32`, `u64` | big-endian, 1, 2, 4, 8 bytes | none |
 ///
 /// References are written as what they refer to.
+///
+/// ```
+/// use klamm::{Native, Serializer, SerializerContext};
+///
+/// let mut out = Vec::new();
+/// Native.serialize(&SerializerContext::key("counts"), &258i32, &mut out)?;
+/// assert_eq!(out, [0, 0, 1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Native;
 
