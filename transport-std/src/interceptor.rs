@@ -59,7 +59,8 @@ pub trait Interceptor: Send + Sync {
     }
 
     /// A record was refused by a send, or accepted and not delivered. Called before the record's own
-    /// callback, or before the send returns.
+    /// callback, or before the send returns. A [`SendFuture`](crate::SendFuture) that is dropped before its
+    /// record was accepted ends without a call.
     fn on_error(&self, failed: &FailedRecord<'_>) {
         let _ = failed;
     }

@@ -184,6 +184,9 @@ impl Producer {
     /// * [`partition_count`](Self::partition_count) and [`partitions_for`](Self::partitions_for) return
     ///   [`SendError::InCallback`] while they know nothing.
     ///
+    /// What it must not do is to wait by other means: to block on one of this crate's futures, or on a
+    /// thread that waits for a delivery.
+    ///
     /// A panic in a callback is caught and reported to [`Builder::on_problem`]. A callback may hold a
     /// producer, and drop its last handle.
     ///

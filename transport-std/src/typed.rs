@@ -111,6 +111,12 @@ impl<'r, K: ?Sized, V: ?Sized> TypedRecord<'r, K, V> {
     }
 }
 
+impl<K: ?Sized, V: ?Sized> Clone for TypedRecord<'_, K, V> {
+    fn clone(&self) -> Self {
+        Self { record: self.record.clone(), key: self.key, value: self.value }
+    }
+}
+
 impl<K: ?Sized, V: ?Sized> fmt::Debug for TypedRecord<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedRecord").field("record", &self.record).finish_non_exhaustive()

@@ -228,7 +228,9 @@ fn panics_in_what_they_hear_break_nothing() {
     producer.close(PATIENCE).unwrap();
     assert_eq!(listens.heard().len(), 5);
     let problems = problems.lock().unwrap();
-    assert!(problems.contains(&"interceptor 1, on_acknowledgement: panicked: on purpose".to_owned()), "{problems:?}");
+    for method in ["on_acknowledgement", "on_error", "close"] {
+        assert!(problems.contains(&format!("interceptor 1, {method}: panicked: on purpose")), "{problems:?}");
+    }
 }
 
 #[test]

@@ -102,6 +102,15 @@ fn it_waits_for_metadata_as_any_send_does() {
 }
 
 #[test]
+fn a_declared_count_is_not_enough_for_it() {
+    let producer = builder(&closed_port().to_string()).partitioner_with(|_| 3).build().unwrap();
+    producer.declare_partitions("t", 4).unwrap();
+    assert_eq!(producer.try_send(&Record::to("t").value("v")).unwrap_err(), SendError::PartitionsUnknown);
+    drop(producer.try_send(&Record::to("t").value("v").partition(3)).unwrap());
+    producer.close_now();
+}
+
+#[test]
 fn its_failure_is_that_records_error() {
     let cluster = cluster(1, 2);
     let producer = builder(&cluster.bootstrap_servers())

@@ -61,12 +61,12 @@ fn the_rest_of_a_record_goes_with_it() {
     let cluster = cluster(1, 3);
     let producer = producer(&cluster);
     let typed: TypedProducer<(), Cow<'_, str>> = producer.typed(Native, Native);
-    let record = TypedRecord::to("t").key(&()).value(&Cow::Borrowed("v")).partition(2).timestamp(1_234);
-    let stored = typed.send(&record.header("a", "1").null_header("b")).unwrap().wait().unwrap();
+    let value = Cow::Borrowed("v");
+    let record = TypedRecord::to("t").key(&()).value(&value).partition(2).timestamp(1_234);
+    let stored = typed.send(&record.clone().header("a", "1").null_header("b")).unwrap().wait().unwrap();
     assert_eq!((stored.partition, stored.timestamp), (2, 1_234));
     let headers = [Header { key: "c", value: None }];
-    let second = TypedRecord::to("t").value(&Cow::Borrowed("w")).partition(2).headers(&headers);
-    typed.send(&second).unwrap().wait().unwrap();
+    typed.send(&record.headers(&headers)).unwrap().wait().unwrap();
     let log = cluster.with(|cluster| cluster.log("t", 2));
     assert_eq!((log[0].key.as_deref(), log[0].value.as_deref()), (None, Some(&b"v"[..])));
     assert_eq!(log[0].headers, [("a".to_owned(), Some(b"1".to_vec())), ("b".to_owned(), None)]);
