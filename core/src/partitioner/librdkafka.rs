@@ -39,8 +39,24 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 }
 
 impl State<'_> {
+    /// Chooses as `partitioner`, one of librdkafka's. Apart, so that the others do not pay for it.
+    #[inline(never)]
+    pub(super) fn librdkafka_choice(
+        &mut self,
+        partitioner: Partitioner,
+        topic: u16,
+        key: Option<&[u8]>,
+    ) -> Result<Choice, SendError> {
+        if matches!(partitioner, Partitioner::Random) {
+            return self.random_choice(topic);
+        }
+        let Some(hash) = hash(partitioner, key) else { return self.sticky_choice(topic) };
+        let index = (hash % self.known_partitions(topic)?.max(1)) as i32;
+        self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: true })
+    }
+
     /// Any partition. One without a leader gets a second draw, which counts whatever it is.
-    pub(super) fn random_choice(&mut self, topic: u16) -> Result<Choice, SendError> {
+    fn random_choice(&mut self, topic: u16) -> Result<Choice, SendError> {
         let choice = |slot| Choice { slot, sticky: false, hashed: false };
         if !self.partitions_settled(topic) {
             return self.waiting_partition(topic).map(choice);

@@ -55,18 +55,11 @@ impl State<'_> {
                 _ => self.sticky_choice(topic),
             },
             #[cfg(feature = "librdkafka-partitioners")]
-            Partitioner::Random => self.random_choice(topic),
-            #[cfg(feature = "librdkafka-partitioners")]
-            other => match librdkafka::hash(other, record.key) {
-                Some(hash) => {
-                    let index = (hash % self.known_partitions(topic)?.max(1)) as i32;
-                    self.bound(topic, index).map(|slot| Choice { slot, sticky: false, hashed: true })
-                }
-                None => self.sticky_choice(topic),
-            },
+            other => self.librdkafka_choice(other, topic, record.key),
         }
     }
 
+    #[inline]
     fn sticky_choice(&mut self, topic: u16) -> Result<Choice, SendError> {
         self.sticky_partition(topic).map(|slot| Choice { slot, sticky: true, hashed: false })
     }
