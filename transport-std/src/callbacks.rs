@@ -227,7 +227,15 @@ mod tests {
 
         fn add(&mut self, batch: u32, index: u32) {
             let id = RecordId { batch, index };
-            let accepted = Accepted { id, slot: 0, timestamp: 0, new_batch: index == 0, wake: false };
+            let accepted = Accepted {
+                id,
+                slot: 0,
+                timestamp: 0,
+                new_batch: index == 0,
+                wake: false,
+                #[cfg(feature = "codecs")]
+                compress: false,
+            };
             let delivery = Delivery::new(Arc::new(BatchCell::new("t".into())), index, 0);
             let partition = self.partition;
             self.callbacks.add(&accepted, self.topic, &delivery, None, |_, _| partition);

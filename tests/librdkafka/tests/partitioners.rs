@@ -10,6 +10,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 const PARTITIONERS: &[(&str, &str)] = &[
     ("murmur2", "murmur2"),
     ("murmur2_random", "murmur2_random"),
+    ("consistent", "consistent"),
+    ("consistent_random", "consistent_random"),
+    ("fnv1a", "fnv1a"),
+    ("fnv1a_random", "fnv1a_random"),
     // Java's default, by its own name.
     ("org.apache.kafka.clients.producer.internals.DefaultPartitioner", "murmur2"),
 ];

@@ -267,7 +267,7 @@ pub(super) static TABLE: &[Entry] = &[
     set(
         "partitioner.class",
         class(None, Valid::Any),
-        "Who chooses partitions: empty for Kafka's own way, or one of Java's own classes.",
+        "Who chooses partitions: empty for Kafka's way, a class of Kafka's, or a word of librdkafka's.",
         |b, v| Ok(b.partitioner(partitioner(v)?)),
     ),
     set(
@@ -356,7 +356,7 @@ pub(super) static TABLE: &[Entry] = &[
         "interceptor.classes",
         list(Some(""), Valid::Any),
         "Hooks around records.",
-        "JVM classes cannot be loaded here",
+        "JVM classes cannot be loaded here; add yours with Builder::interceptor",
     ),
     inert(
         "metric.reporters",
