@@ -1,5 +1,6 @@
 //! Builds programs with cargo and finds where they are.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,6 +14,40 @@ pub(crate) fn bench_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "-p", "klamm-bench"]).current_dir(crate::root());
     executable(cargo, "klamm-bench")
+}
+
+/// Builds the program that puts klamm under load.
+pub(crate) fn load_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "klamm-load"]).current_dir(crate::root());
+    executable(cargo, "klamm-load")
+}
+
+/// Builds the program that runs other producers; librdkafka's C code takes a minute.
+pub(crate) fn peers_program() -> Result<PathBuf> {
+    own_workspace("tests/peers", "target/peers")
+}
+
+/// Builds the smallest program for servers.
+pub(crate) fn minimal_program() -> Result<PathBuf> {
+    own_workspace("examples/minimal-std", "target/minimal-std")
+}
+
+/// The crates that this program is made of, those that only its build needs included.
+pub(crate) fn minimal_dependencies() -> Result<BTreeSet<String>> {
+    let manifest = crate::root().join("examples/minimal-std/Cargo.toml").display().to_string();
+    let args = ["tree", "--edges", "normal,build", "--prefix", "none", "--manifest-path", &manifest];
+    let tree = output_of(Path::new("cargo"), &args)?;
+    // The first line is the program; a crate that occurs again is marked `(*)`.
+    Ok(tree.lines().skip(1).map(|line| line.trim_end_matches(" (*)").to_owned()).collect())
+}
+
+/// Builds a package that is a workspace of its own; its output stays out of its folder.
+fn own_workspace(dir: &str, target_dir: &str) -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--target-dir"]).arg(crate::root().join(target_dir));
+    cargo.current_dir(crate::root().join(dir));
+    executable(cargo, dir)
 }
 
 /// Builds the smallest firmware for a target.

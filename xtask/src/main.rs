@@ -7,7 +7,10 @@ mod elf;
 mod kafka;
 mod limits;
 mod link;
+mod load;
 mod needs;
+mod peers;
+mod profile;
 mod report;
 mod runner;
 mod size;
@@ -30,7 +33,15 @@ cargo xtask COMMAND
   kafka run -- TOOL [ARGS...]          run one of Kafka's tools against it, e.g. topics --list
   kafka status | stop                  say where it is | kill it and remove its data
   bench [--check] [--save]             instructions per record, from callgrind
-  size [--check] [--save]              RAM of the tables, flash of the smallest firmware
+  bench --peer rdkafka [--real] [--runs N] [--records N] [--seconds N] [--json FILE] [--check]
+                                       klamm beside librdkafka: records/s, CPU, memory, latency; --real: Kafka too
+  profile [--each] [--records N] [--top N]
+                                       where the instructions of a record go, by function
+  stress [--threads N] [--records N] [--producers N] [--rounds N]
+                                       many threads, too little CPU, many producers; every outcome is checked
+  soak [--minutes N] [--rate N] [--cut-every SECONDS]
+                                       a long run while connections break; memory must stay flat
+  size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program
   link                                 check that this firmware links no allocator and no panic machinery
   docs [--check]                       write the documents that are made from code
 
@@ -46,7 +57,10 @@ fn main() -> ExitCode {
     let result = match command {
         "test" => runner::main(rest),
         "kafka" => kafka::main(rest),
+        "bench" if rest.iter().any(|arg| arg == "--peer") => peers::main(rest),
         "bench" => bench::main(rest),
+        "profile" => profile::main(rest),
+        "stress" | "soak" => load::main(command, rest),
         "size" => size::main(rest),
         "link" => link::main(rest),
         "docs" => docs::main(rest),

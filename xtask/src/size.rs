@@ -1,11 +1,12 @@
-//! `cargo xtask size`: RAM of the tables, and flash of the smallest firmware by room of the core.
+//! `cargo xtask size`: RAM of the tables, flash of the smallest firmware by room of the core, and the smallest program for servers.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::process::ExitCode;
 
 use crate::Result;
 use crate::bench::verdict;
-use crate::build::{bench_program, minimal_firmware, output_of};
+use crate::build::{bench_program, minimal_dependencies, minimal_firmware, minimal_program, output_of};
 use crate::elf::{self, Image, room};
 use crate::limits::{Limits, Measured};
 
@@ -34,8 +35,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
             Err(why) => println!("not measured: {why}"),
         }
     }
+    let program = measure_program()?;
     print_table("what | bytes of RAM", &ram, "ram", &limits);
     print_table("target/room | bytes of flash", &flash, "flash", &limits);
+    print_table("examples/minimal-std | bytes, crates", &program, "program", &limits);
 
     // Slots are measured always, the rest for the targets that can be built.
     let covers = |name: &str| !name.contains('/') || targets.iter().any(|target| name.starts_with(target));
@@ -47,6 +50,8 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     if check {
         wrong.extend(limits.violations("ram", &ram, covers));
         wrong.extend(limits.violations("flash", &flash, covers));
+        // Not saved: these are promises, not measurements.
+        wrong.extend(limits.violations("program", &program, |_| true));
     }
     Ok(verdict(&wrong))
 }
@@ -63,6 +68,15 @@ fn measure_slots() -> Result<Vec<Measured>> {
     lines
         .map(|line| parse(line).ok_or_else(|| format!("`klamm-bench sizes` printed `{line}`, not `name bytes`")))
         .collect()
+}
+
+/// The stripped size of the smallest program for servers, and how many crates it is made of besides itself.
+fn measure_program() -> Result<Vec<Measured>> {
+    let path = minimal_program()?;
+    let size = fs::metadata(&path).map_err(|error| format!("cannot look at {}: {error}", path.display()))?.len();
+    let dependencies = minimal_dependencies()?;
+    let measured = |name: &str, value| Measured { name: name.to_owned(), value };
+    Ok(vec![measured("stripped_bytes", size), measured("dependencies", dependencies.len() as u64)])
 }
 
 /// The firmware's variables: the producer and its storage.

@@ -91,7 +91,7 @@ impl Client for Each {
     #[inline]
     fn send(&mut self, value: &[u8]) -> Result<()> {
         self.open.push_back(self.producer.send(&Record::to(&self.topic).value(value))?);
-        if self.open.len() % LOOK_EVERY == 0 {
+        if self.open.len().is_multiple_of(LOOK_EVERY) {
             self.take();
         }
         Ok(())

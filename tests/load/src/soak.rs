@@ -64,7 +64,7 @@ impl Brokers {
 
     /// Breaks a connection: to one broker after the other, in requests and answers by turns.
     pub fn cut(&mut self) {
-        let cut = if self.next / self.proxies.len() % 2 == 0 { Cut::Answer } else { Cut::Request };
+        let cut = if (self.next / self.proxies.len()).is_multiple_of(2) { Cut::Answer } else { Cut::Request };
         self.proxies[self.next % self.proxies.len()].cut(cut);
         self.next += 1;
     }

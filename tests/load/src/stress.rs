@@ -36,7 +36,6 @@ impl Report {
 }
 
 /// The settings of all producers here: Kafka's defaults, but for a short linger.
-#[must_use]
 pub fn builder(bootstrap: &str) -> Builder {
     Producer::builder().bootstrap_servers(bootstrap).linger_ms(5)
 }

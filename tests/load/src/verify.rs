@@ -59,7 +59,7 @@ impl Ledger {
     pub fn sent(&mut self, delivery: Delivery) -> Result<()> {
         self.sent += 1;
         self.open.push_back(delivery);
-        if self.open.len() % 1_024 == 0 { self.take() } else { Ok(()) }
+        if self.open.len().is_multiple_of(1_024) { self.take() } else { Ok(()) }
     }
 
     /// Takes the outcomes that are there.

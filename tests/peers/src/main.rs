@@ -3,7 +3,7 @@
 //! `base` sends and serves delivery reports on one thread (`BaseProducer`), `threaded` leaves the reports to a thread of the
 //! crate (`ThreadedProducer`). Each record's report is counted in `ProducerContext::delivery`. librdkafka's call for
 //! many records at once (`rd_kafka_produce_batch`) is not offered by the crate, so it cannot be measured here. All settings that
-//! a workload does not name are librdkafka's defaults, its queue of 100 000 records included.
+//! a workload does not name are librdkafka's defaults, but for the size of its queue, which is klamm's.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +71,10 @@ fn config(settings: &Settings) -> ClientConfig {
         .set("enable.idempotence", "true")
         .set("max.in.flight.requests.per.connection", "5")
         .set("batch.size", settings.batch_size.to_string())
-        .set("linger.ms", settings.linger_ms.to_string());
+        .set("linger.ms", settings.linger_ms.to_string())
+        // As many bytes of values as klamm's `buffer.memory` takes. With librdkafka's limit of 100 000 records it is slower.
+        .set("queue.buffering.max.messages", "1000000")
+        .set("queue.buffering.max.kbytes", (32 << 10).to_string());
     config
 }
 
@@ -121,7 +124,7 @@ impl Client for Base {
             self.producer.poll(FULL);
         }
         self.sent += 1;
-        if self.sent % POLL_EVERY == 0 {
+        if self.sent.is_multiple_of(POLL_EVERY) {
             self.producer.poll(Duration::ZERO);
         }
         Ok(())
