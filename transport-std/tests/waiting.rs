@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, builder, closed_port, cluster, counts, stored};
@@ -188,6 +190,53 @@ fn waiters_are_served_in_the_order_they_came() {
         .map(|r| r.value.unwrap()[0])
         .collect();
     assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn nobody_is_overtaken_twice_while_the_buffer_is_full() {
+    const SENDERS: usize = 8;
+    const CALLS: usize = 40;
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(64 << 10).build().unwrap();
+    producer.partition_count("t").unwrap();
+    // Slow enough that nearly every call has to wait.
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).always().then(Action::Delay(15))));
+    let clock = AtomicUsize::new(0);
+    let sender = |number: usize| {
+        let (producer, clock) = (&producer, &clock);
+        move || {
+            let value = [number as u8; 6_000];
+            let record = Record::to("t").value(&value);
+            let call = |_| {
+                let begun = clock.fetch_add(1, Ordering::SeqCst);
+                if number % 2 == 0 {
+                    drop(producer.send(&record).unwrap());
+                } else {
+                    drop(smol::block_on(producer.send_async(&record)).unwrap());
+                }
+                begun..clock.fetch_add(1, Ordering::SeqCst)
+            };
+            (0..CALLS).map(call).collect::<Vec<_>>()
+        }
+    };
+    let calls: Vec<Vec<_>> = std::thread::scope(|scope| {
+        let senders: Vec<_> = (0..SENDERS).map(|number| scope.spawn(sender(number))).collect();
+        senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+    });
+    // Who waits is overtaken by a call that began before it stood in the queue, not by the same sender's next ones. A thread that loses
+    // its processor just before it queues is, so a few are let pass.
+    let overtaken = |(own, call): (usize, &Range<usize>)| {
+        let inside = |other: &Range<usize>| call.start < other.start && other.end < call.end;
+        let others = calls.iter().enumerate().filter(|(sender, _)| *sender != own);
+        others.filter(|(_, calls)| calls.iter().filter(|other| inside(other)).count() > 1).count()
+    };
+    let all = calls.iter().enumerate().flat_map(|(own, calls)| calls.iter().map(move |call| (own, call)));
+    let unfair = all.map(overtaken).filter(|&overtaken| overtaken > 0).count();
+    assert!(unfair <= SENDERS * CALLS / 20, "{unfair} of {} calls were overtaken twice", SENDERS * CALLS);
+    // Those who queue behind others do not even ask for space.
+    assert!(producer.stats().buffer_full > 10, "the test is too gentle");
+    producer.flush();
+    assert_eq!(stored(&cluster, "t").len(), SENDERS * CALLS);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `klamm-load COMMAND ARGS…`.
+    /// Starts `klamm-load COMMAND ARGS…`, from within `klamm-load`.
     ///
     /// # Errors
     /// It does not start, or does not say its address.

@@ -177,30 +177,51 @@ pub struct Leaks {
     pub memory_kib: u64,
 }
 
-/// Creates a producer, delivers a record and closes it, `rounds` times.
+/// Creates a producer and ends it, `rounds` times: by turns it delivers a record and is closed, delivers one and is dropped, and is
+/// closed while nobody is there to connect to.
 ///
 /// # Errors
-/// A record is not delivered.
+/// A record is not delivered, or one that cannot be is.
 pub fn cycles(bootstrap: &str, topic: &str, rounds: u32) -> Result<Leaks> {
-    let round = || {
+    let round = |number: u32| {
+        let bootstrap = if number % 3 == 2 { NOBODY } else { bootstrap };
         let producer = builder(bootstrap).linger_ms(0).buffer_memory(1 << 20).build()?;
-        producer.send(&Record::to(topic).value("v"))?.wait()?;
-        producer.close(PATIENCE)?;
+        let record = Record::to(topic).value("v");
+        if number % 3 == 2 {
+            let delivery = producer.try_send(&record)?;
+            let undelivered = producer.close(Duration::ZERO).err().map(|error| error.undelivered);
+            let failed = delivery.try_get().is_some_and(|outcome| outcome.is_err());
+            return if undelivered == Some(1) && failed { Ok(()) } else { Err("delivered to nobody".into()) };
+        }
+        producer.send(&record)?.wait()?;
+        if number % 3 == 0 {
+            producer.close(PATIENCE)?;
+        }
         Result::Ok(())
     };
     // What is only ever allocated once is there after a few rounds.
-    (0..10).try_for_each(|_| round())?;
+    (0..30).try_for_each(round)?;
+    wait_until("the I/O threads of dropped producers end", || io_threads() == 0)?;
     let (threads, files) = (thread_count(), descriptors());
-    (0..rounds / 2).try_for_each(|_| round())?;
+    (0..rounds / 2).try_for_each(round)?;
     let half = resident_kib();
-    (0..rounds - rounds / 2).try_for_each(|_| round())?;
-    // A joined thread leaves the process a moment later.
-    let _ = wait_until("threads end", || thread_count() <= threads);
+    (rounds / 2..rounds).try_for_each(round)?;
+    wait_until("the I/O threads of dropped producers end", || io_threads() == 0)?;
     Ok(Leaks {
         threads: thread_count().saturating_sub(threads),
         descriptors: descriptors().saturating_sub(files),
         memory_kib: resident_kib().saturating_sub(half),
     })
+}
+
+/// An address where nobody listens: a port of the system's that is not in use.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// How many of this process's threads are klamm's.
+fn io_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|name| ["klamm-io", "klamm-dns"].contains(&name.trim())).count()
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) -> Result<()> {
