@@ -124,6 +124,12 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || vec![Step::cargo_test("-p klamm-kafka-harness").needs(&[Need::Kafka])],
     },
     Suite {
+        name: "load",
+        about: "many threads, a starved I/O thread, many producers, breaking connections, signals",
+        limit: minutes(20),
+        steps: || vec![Step::cargo_test("-p klamm-load --release")],
+    },
+    Suite {
         name: "cli",
         about: "the `klamm` command",
         limit: minutes(20),
