@@ -70,13 +70,22 @@ fn measure_slots() -> Result<Vec<Measured>> {
         .collect()
 }
 
-/// The stripped size of the smallest program for servers, and how many crates it is made of besides itself.
+/// The stripped size of the smallest program for servers, what of it a program without klamm has not, and how many crates it is
+/// made of besides itself.
 fn measure_program() -> Result<Vec<Measured>> {
     let path = minimal_program()?;
-    let size = fs::metadata(&path).map_err(|error| format!("cannot look at {}: {error}", path.display()))?.len();
-    let dependencies = minimal_dependencies()?;
+    let size = |name: &str| {
+        let path = path.with_file_name(name);
+        let file = fs::metadata(&path).map_err(|error| format!("cannot look at {}: {error}", path.display()))?;
+        Result::Ok(file.len())
+    };
+    let (whole, nothing) = (size("minimal-std")?, size("nothing")?);
     let measured = |name: &str, value| Measured { name: name.to_owned(), value };
-    Ok(vec![measured("stripped_bytes", size), measured("dependencies", dependencies.len() as u64)])
+    Ok(vec![
+        measured("stripped_bytes", whole),
+        measured("stripped_bytes_beyond_nothing", whole.saturating_sub(nothing)),
+        measured("dependencies", minimal_dependencies()?.len() as u64),
+    ])
 }
 
 /// The firmware's variables: the producer and its storage.

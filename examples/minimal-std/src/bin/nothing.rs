@@ -1,0 +1,5 @@
+//! A program without klamm: what Rust's own library takes of the size of `minimal-std`.
+
+fn main() {
+    println!("nothing");
+}
