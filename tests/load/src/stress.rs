@@ -194,7 +194,7 @@ pub fn cycles(bootstrap: &str, topic: &str, rounds: u32) -> Result<Leaks> {
             return if undelivered == Some(1) && failed { Ok(()) } else { Err("delivered to nobody".into()) };
         }
         producer.send(&record)?.wait()?;
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             producer.close(PATIENCE)?;
         }
         Result::Ok(())
