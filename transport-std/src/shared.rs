@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +24,8 @@ use crate::wake::wake_all;
 
 /// How stale the time may be that callers see while the I/O thread sleeps; beyond, they read the clock.
 pub(crate) const COARSE: Duration = Duration::from_millis(5);
+/// How often a caller tries to get the lock before its thread sleeps.
+const PATIENT_TRIES: u32 = 64;
 /// How often the wall clock is looked at while there is work.
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -247,6 +249,23 @@ impl Inner {
 
     #[inline]
     fn lock(&self) -> MutexGuard<'_, Shared> {
+        match self.shared.try_lock() {
+            Ok(shared) => shared,
+            Err(_) => self.lock_contended(),
+        }
+    }
+
+    /// The lock is held for well under a microsecond: letting others run for a moment costs less than going to sleep, and spares whoever
+    /// holds it the call that would wake us.
+    #[cold]
+    fn lock_contended(&self) -> MutexGuard<'_, Shared> {
+        for _ in 0..PATIENT_TRIES {
+            match self.shared.try_lock() {
+                Ok(shared) => return shared,
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+                Err(TryLockError::Poisoned(poisoned)) => return self.mend(poisoned),
+            }
+        }
         match self.shared.lock() {
             Ok(shared) => shared,
             Err(poisoned) => self.mend(poisoned),

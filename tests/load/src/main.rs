@@ -97,7 +97,10 @@ fn run_stress(mut args: Args) -> Result<()> {
 
 fn shown(what: &str, report: Report) -> f64 {
     let (records, seconds, rate) = (report.records, report.elapsed.as_secs_f64(), report.rate());
-    println!("{what:<20} {records:>9} records, each with one outcome, in {seconds:>6.2} s: {rate:>9.0} records/s");
+    let cpu = report.cpu.as_nanos() as f64 / records.max(1) as f64;
+    println!(
+        "{what:<20} {records:>9} records, each with one outcome, in {seconds:>6.2} s: {rate:>9.0} records/s, {cpu:>5.0} ns CPU each"
+    );
     rate
 }
 

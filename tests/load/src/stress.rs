@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use klamm::{Builder, Producer, Record};
 
 use crate::Result;
-use crate::usage::{descriptors, resident_kib, threads as thread_count};
+use crate::usage::{CpuTime, descriptors, resident_kib, threads as thread_count};
 use crate::verify::Ledger;
 
 /// How long everything may take that has to come to an end by itself.
@@ -25,6 +25,8 @@ pub struct Report {
     pub records: u64,
     /// From the first send to the last outcome.
     pub elapsed: Duration,
+    /// CPU time of the process meanwhile.
+    pub cpu: Duration,
 }
 
 impl Report {
@@ -84,19 +86,21 @@ pub fn threads(bootstrap: &str, topic: &str, threads: u64, each: u64) -> Result<
             }
         };
         let senders: Vec<_> = (0..threads).map(|number| scope.spawn(sender(number))).collect();
+        let cpu = CpuTime::now();
         start.wait();
-        let began = Instant::now();
+        let began = (Instant::now(), cpu);
         let ledgers: Vec<_> = senders.into_iter().map(|sender| sender.join()).collect();
         (began, ledgers)
     });
-    let elapsed = began.elapsed();
+    let (began, cpu) = began;
+    let (elapsed, cpu) = (began.elapsed(), CpuTime::now()?.since(cpu?).total());
     let mut all = Ledger::default();
     for ledger in ledgers {
         all.merge(ledger.map_err(|_| "a sender panicked")??)?;
     }
     all.complete()?;
     settle(&producer, threads * each)?;
-    Ok(Report { records: all.delivered, elapsed })
+    Ok(Report { records: all.delivered, elapsed, cpu })
 }
 
 /// Closes the producer, whose own counts must agree.
@@ -144,7 +148,7 @@ pub fn producers(bootstrap: &str, topic: &str, count: u64, each: u64) -> Result<
         producer.partition_count(topic)?;
         producers.push((producer, Ledger::default()));
     }
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), CpuTime::now()?);
     for n in 0..each {
         for (sender, (producer, ledger)) in (0..).zip(&mut producers) {
             let value = value(sender, n);
@@ -160,10 +164,10 @@ pub fn producers(bootstrap: &str, topic: &str, count: u64, each: u64) -> Result<
         all.merge(ledger)?;
         settle(&producer, each)?;
     }
-    let elapsed = began.elapsed();
+    let (elapsed, cpu) = (began.elapsed(), CpuTime::now()?.since(cpu).total());
     all.complete()?;
     wait_until("the producers' threads are gone", || thread_count() <= before)?;
-    Ok(Report { records: all.delivered, elapsed })
+    Ok(Report { records: all.delivered, elapsed, cpu })
 }
 
 /// What is left of a producer that is gone.

@@ -26,6 +26,12 @@ impl CpuTime {
         Ok(Self { user: duration(usage.user_time()), system: duration(usage.system_time()) })
     }
 
+    /// User and system time together.
+    #[must_use]
+    pub fn total(self) -> Duration {
+        self.user + self.system
+    }
+
     /// Since `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
