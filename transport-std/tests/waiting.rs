@@ -209,7 +209,7 @@ fn nobody_is_overtaken_twice_while_the_buffer_is_full() {
             let record = Record::to("t").value(&value);
             let call = |_| {
                 let begun = clock.fetch_add(1, Ordering::SeqCst);
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     drop(producer.send(&record).unwrap());
                 } else {
                     drop(smol::block_on(producer.send_async(&record)).unwrap());
