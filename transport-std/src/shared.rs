@@ -251,7 +251,9 @@ impl Inner {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         match self.shared.try_lock() {
             Ok(shared) => shared,
-            Err(_) => self.lock_contended(),
+            Err(TryLockError::WouldBlock) => self.lock_contended(),
+            // The error holds the lock.
+            Err(TryLockError::Poisoned(poisoned)) => self.mend(poisoned),
         }
     }
 
