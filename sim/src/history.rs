@@ -44,6 +44,8 @@ pub struct SeenBatch {
     pub records: i32,
     /// Bytes of the batch.
     pub bytes: usize,
+    /// Its CRC: over everything from the attributes to the last record.
+    pub crc: u32,
     /// The code in the answer.
     pub error_code: i16,
     /// The offset in the answer.

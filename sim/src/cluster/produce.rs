@@ -265,6 +265,7 @@ fn seen(name: &str, sent: &RequestPartition<'_>, result: &Appended) -> SeenBatch
         base_sequence: header.map_or(-1, |header| header.base_sequence),
         records: header.map_or(0, |header| header.record_count),
         bytes: bytes.len(),
+        crc: bytes.get(17..21).and_then(|crc| crc.try_into().ok()).map_or(0, u32::from_be_bytes),
         error_code: result.answer.error_code,
         base_offset: result.answer.base_offset,
         appended: result.appended,

@@ -79,12 +79,12 @@ pub fn brokers(brokers: u32) -> WorldOptions {
     WorldOptions::seeded(1).cluster(ClusterOptions { brokers, ..ClusterOptions::default() })
 }
 
-/// Every batch that was sent again under the same identity and sequence had the same size: it was frozen (PITFALLS 4).
+/// Every batch that was sent again under the same identity and sequence had the same bytes: it was frozen (PITFALLS 4).
 pub fn assert_frozen(world: &World) {
     let mut seen = std::collections::BTreeMap::new();
     for batch in produces(world).flat_map(|request| &request.batches).filter(|batch| batch.producer_id >= 0) {
         let name = (batch.topic.clone(), batch.partition, batch.producer_id, batch.producer_epoch, batch.base_sequence);
-        let size = (batch.records, batch.bytes);
-        assert_eq!(*seen.entry(name).or_insert(size), size, "{batch:?}");
+        let bytes = (batch.records, batch.bytes, batch.crc);
+        assert_eq!(*seen.entry(name).or_insert(bytes), bytes, "{batch:?}");
     }
 }

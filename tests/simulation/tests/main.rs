@@ -13,5 +13,6 @@ mod metadata;
 mod negotiation;
 mod offline;
 mod partitioning;
+mod peer_bugs;
 mod scale;
 mod split;
