@@ -562,7 +562,10 @@ impl Shared {
         let mut text =
             format!("no metadata for topic '{name}' within {} ms (max.block.ms): ", inner.max_block.as_millis());
         let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
-        if error != ErrorCode::NONE {
+        if error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+            // Brokers do not tell the two apart (PITFALLS 60).
+            let _ = write!(text, "{error}: it does not exist, or this client may not describe it");
+        } else if error != ErrorCode::NONE {
             let _ = write!(text, "{error}");
         } else if !self.failures.describe(inner.now(), &mut text) {
             text.push_str("no broker has answered yet");

@@ -93,6 +93,7 @@ fn an_unknown_topic_is_named_and_a_forbidden_one_fails_at_once() {
     let producer = small(&cluster.bootstrap_servers());
     let text = cause(producer.send(&Record::to("missing").key("k")).unwrap_err());
     assert!(text.contains("topic 'missing'") && text.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{text}");
+    assert!(text.contains("does not exist") && text.contains("may not"), "{text}");
     let forbid = Fault::on(Api::Metadata).topic("secret").always().then(Action::Error(29));
     cluster.with(|cluster| _ = cluster.faults().push(forbid));
     let started = Instant::now();
@@ -318,4 +319,44 @@ fn a_panic_under_the_lock_breaks_the_producer_and_hangs_nobody() {
     assert_eq!(producer.send(&Record::to("t").key("good")).unwrap_err(), SendError::Broken);
     producer.flush();
     assert!(producer.close(PATIENCE).is_err());
+}
+
+/// A waker runs in the I/O thread: a call that waited there would wait for itself (PITFALLS 22).
+#[test]
+fn calls_in_a_waker_do_not_wait() {
+    use std::future::Future;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+
+    struct Calls(Producer, Mutex<Option<Vec<String>>>);
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            let value = [0; 10_000];
+            let full = loop {
+                if let Err(error) = self.0.send(&Record::to("t").value(&value)) {
+                    break error;
+                }
+            };
+            let unknown = self.0.send(&Record::to("never seen").key("k")).unwrap_err();
+            let count = self.0.partition_count("nor this").unwrap_err();
+            self.0.flush();
+            let flushed = self.0.flush_timeout(PATIENCE);
+            *self.1.lock().unwrap() =
+                Some(vec![format!("{full:?}"), format!("{unknown:?}"), format!("{count:?}"), format!("{flushed}")]);
+        }
+    }
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(64 << 10).build().unwrap();
+    let calls = Arc::new(Calls(producer.clone(), Mutex::default()));
+    cluster.with(|cluster| {
+        cluster.faults().push(Fault::on(Api::Produce).then(Action::Delay(300)));
+        cluster.faults().push(Fault::on(Api::Produce).skip(1).always().then(Action::NoAnswer));
+    });
+    let mut delivery = Box::pin(producer.send(&Record::to("t").value("first")).unwrap());
+    let waker = Waker::from(Arc::clone(&calls));
+    assert!(delivery.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    common::eventually("the waker has returned", || calls.1.lock().unwrap().is_some());
+    let said = calls.1.lock().unwrap().take().unwrap();
+    assert_eq!(said, ["Full", "PartitionsUnknown", "PartitionsUnknown", "false"]);
+    producer.close_now();
 }

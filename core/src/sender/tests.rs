@@ -1,11 +1,12 @@
-//! Sequence numbers where they wrap (PITFALLS 8): nobody sends 2³¹ records to get there, so the state is put there.
+//! Sequence numbers where they wrap (PITFALLS 8; docs/pitfalls.md B4, B5): nobody sends 2³¹ records to get there, so the
+//! state is put there.
 
 use crate::config::Config;
 use crate::error::{DeliveryError, ErrorCode, Fate};
 use crate::event::BatchOutcome;
 use crate::record::Record;
 use crate::state::State;
-use crate::state::batch::BatchState;
+use crate::state::batch::{BatchState, HEADROOM};
 use crate::state::identity::IdentityState;
 use crate::state::reading::{Answer, NO_ANSWER};
 use crate::state::storage::{Limits, Storage};
@@ -140,4 +141,47 @@ fn a_gap_at_the_wrap_begins_a_new_epoch() {
     let (slot, first) = (bench.slot, bench.batches[0]);
     bench.state.assign_sequence(slot, first);
     assert_eq!(bench.sequence(0), 0);
+}
+
+/// Another producer's counter overflowed after 2³¹ records: a panic in debug builds. (This is one.) It wraps to 0 wherever in a batch
+/// the last number falls.
+#[test]
+fn b04_the_sequence_wraps_to_zero_without_a_panic() {
+    for before_the_end in 0..=RECORDS {
+        let mut bench = Bench::new();
+        let (slot, batch) = (bench.slot, bench.batches[0]);
+        let start = i32::MAX - before_the_end;
+        bench.state.partitions.at_mut(slot).next_sequence = start;
+        bench.state.assign_sequence(slot, batch);
+        assert_eq!(bench.sequence(0), start);
+        // The batch holds `RECORDS`: the first ones up to the end of the numbers, the rest from 0 on.
+        let next = bench.state.partitions.at(slot).next_sequence;
+        let expected = if before_the_end == RECORDS { i32::MAX } else { RECORDS - before_the_end - 1 };
+        assert_eq!(next, expected, "from {start}");
+    }
+}
+
+/// Another one's wrapped to a negative number, which no broker expects. What counts is what is in the sealed header.
+#[test]
+fn b05_no_sequence_on_the_wire_is_negative() {
+    let mut bench = Bench::new();
+    for batch in 0..BATCHES {
+        let index = bench.batches[batch];
+        bench.state.batches.at_mut(index).sealed = false;
+        bench.state.seal(index);
+        let block = bench.state.batches.at(index).first_block;
+        let at = HEADROOM as usize + 53;
+        let bytes: [u8; 4] = bench.state.arena.block_mut(block)[at..at + 4].try_into().unwrap();
+        let expected = [i32::MAX - 9, 10, 30, 50][batch];
+        assert_eq!(i32::from_be_bytes(bytes), expected);
+    }
+    // And what a split makes of the batch across the wrap.
+    let first = bench.batches[0];
+    let landed = bench.state.batches.at_mut(first);
+    (landed.state, landed.sealed) = (BatchState::Retry, false);
+    let second = bench.state.split(first).unwrap();
+    let (first, second) = (bench.state.batches.at(first), bench.state.batches.at(second));
+    assert_eq!(first.count + second.count, RECORDS as u32);
+    assert_eq!((first.base_sequence, second.base_sequence), (i32::MAX - 9, first.count as i32 - 10));
+    assert!(second.base_sequence >= 0);
 }

@@ -326,3 +326,28 @@ fn a_forgotten_topic_frees_its_slots() {
     assert_eq!((world.delivered(), world.failed()), (6, 0));
     world.verify();
 }
+
+/// The expected ratio comes from zeros, then the data does not shrink any more: batches are larger than was thought, but never beyond
+/// `max.request.size` (PITFALLS 28).
+#[test]
+fn a_wrong_guess_at_compression_exceeds_no_limit() {
+    let options = linger(5).configure(|config| {
+        config.compression = Compression::Lz4;
+        config.batch_size = 4000;
+        config.max_request_size = 6000;
+    });
+    let (mut world, topic) = warm(options, 1);
+    for round in 0..60 {
+        for _ in 0..40 {
+            let value: Vec<u8> = (0..200).map(|_| if round < 30 { 0 } else { world.random().draw() as u8 }).collect();
+            world.send_value(topic, value).unwrap();
+        }
+        world.run_for(20);
+    }
+    assert!(world.run_until_idle(5000));
+    world.verify();
+    assert_eq!((world.delivered(), world.failed()), (2401, 0));
+    let sent = batches(&world, 0);
+    assert!(sent.iter().all(|(_, batch)| batch.bytes <= 6000), "{:?}", sent.iter().map(|(_, batch)| batch.bytes).max());
+    assert!(sent.iter().any(|(_, batch)| batch.bytes > 4000), "the guess was never wrong");
+}

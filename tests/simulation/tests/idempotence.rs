@@ -373,3 +373,53 @@ fn a_duplicate_keeps_its_records_own_timestamps() {
     );
     assert!(world.stats().records_retried > 0, "the first answer was lost");
 }
+
+/// Fenced, or no such producer: asking again would never end (PITFALLS 56).
+#[test]
+fn a_final_answer_to_the_producer_id_request_ends_the_producer() {
+    for code in [90, 49, 53, 42, -1, 999] {
+        let (mut world, topic) = world_with(singles(), 1);
+        world.cluster_mut().faults().push(Fault::on(Api::InitProducerId).always().then(Do::Error(code)));
+        let record = world.send_value(topic, "v").unwrap();
+        assert!(world.run_until_idle(1000), "{code}");
+        assert_eq!(world.outcome(record).unwrap().error(), Some(DeliveryError::Broker(ErrorCode::from(code))));
+        assert_eq!(world.outcome(record).unwrap().fate(), Some(Fate::NotWritten));
+        assert_eq!(world.send_value(topic, "v"), Err(SendError::Fatal(ErrorCode::from(code))));
+        world.run_for(10_000);
+        assert_eq!(count(&world, Api::InitProducerId), 1, "{code}");
+    }
+}
+
+/// Batches of every kind of fate, each sent until it is there: what goes out again is what went out before (PITFALLS 4). Appending goes
+/// on meanwhile, and batches have room left.
+#[test]
+fn retries_are_byte_identical() {
+    let actions = [
+        Do::Error(error::NOT_LEADER_OR_FOLLOWER),
+        Do::Error(error::CORRUPT_MESSAGE),
+        Do::AppendThenError(error::REQUEST_TIMED_OUT),
+        Do::CloseAfter,
+        Do::NoAnswer,
+    ];
+    for compression in [Compression::None, Compression::Lz4] {
+        for action in &actions {
+            let options = singles().configure(move |config| {
+                config.compression = compression;
+                config.batch_size = 2000;
+                config.linger_ms = 3;
+            });
+            let (mut world, topic) = warm(options, 2);
+            world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(1).then(action.clone()));
+            world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(3).then(action.clone()));
+            for index in 0..300 {
+                world.send_to(topic, index % 2, format!("{index} aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")).unwrap();
+                world.run_for(1);
+            }
+            assert!(world.run_until_idle(10_000), "{action:?}");
+            world.verify();
+            assert_eq!((world.delivered(), world.stats().epoch_bumps), (302, 0), "{action:?}");
+            assert!(world.stats().records_retried > 0, "{action:?}");
+            assert_frozen(&world);
+        }
+    }
+}

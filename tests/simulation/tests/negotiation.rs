@@ -100,3 +100,27 @@ fn a_broker_that_is_too_old_is_a_problem_but_not_the_end() {
     assert!(world.run_until_idle(2000));
     assert_eq!(world.delivered(), 1);
 }
+
+/// What a broker can do is read from the API in question and from nothing else: each API has a range of its own here, none of which
+/// begins at 0 (PITFALLS 46).
+#[test]
+fn each_api_is_judged_by_its_own_range() {
+    for (produce, metadata, producer_id) in [(7, 12, 4), (11, 7, 5), (12, 9, 1), (9, 13, 3)] {
+        let versions = VersionSet::kafka_4_3()
+            .with(Api::Produce, produce - 2, produce)
+            .with(Api::Metadata, metadata - 3, metadata)
+            .with(Api::InitProducerId, producer_id, producer_id);
+        let (mut world, topic) = world_with(with(versions), 1);
+        delivers_one(&mut world, topic, 1000);
+        let spoken = |api: Api| {
+            let of = world.cluster().requests().iter().filter(|request| request.api_key == api.key());
+            of.map(|request| request.api_version)
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(spoken(Api::Produce), [produce]);
+        assert_eq!(spoken(Api::Metadata), [metadata]);
+        assert_eq!(spoken(Api::InitProducerId), [producer_id]);
+    }
+}

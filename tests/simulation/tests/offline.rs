@@ -170,3 +170,23 @@ fn a_negative_time_is_refused() {
     let (mut world, topic) = world(1);
     assert_eq!(world.send(topic, &Record::value(b"v").at(-1)), Err(SendError::Timestamp));
 }
+
+/// The caller's own clock runs back, which a monotonic one should not: no timer fires early, late or twice (PITFALLS 51).
+#[test]
+fn a_clock_that_runs_back_disturbs_no_timer() {
+    let (mut world, topic) = warm(one_broker().configure(|config| config.linger_ms = 100), 1);
+    world.run_for(10_000);
+    let due = Instant::from_micros(world.now_us() + 100_000);
+    world.send_value(topic, "v").unwrap();
+    for earlier in [9000, 1, 0] {
+        world.run_for(20);
+        world.producer_mut().handle_timeout(Instant::from_millis(earlier));
+        world.producer_mut().set_wall_clock(Instant::from_millis(earlier), 1_700_000_000_000);
+        assert_eq!(world.producer().poll_timeout().map(|deadline| deadline.at), Some(due));
+    }
+    world.run_for(39);
+    assert_eq!(batches(&world, 0).len(), 0);
+    world.run_for(3);
+    assert_eq!(batches(&world, 0).len(), 1);
+    assert!(world.run_until_idle(100));
+}

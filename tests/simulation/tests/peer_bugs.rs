@@ -57,7 +57,9 @@ fn b02_not_enough_replicas_is_waited_for_and_fences_nothing() {
 #[test]
 fn b03_a_message_too_large_fails_alone() {
     let mut world = World::new(prompt().configure(|config| config.linger_ms = 10));
-    world.cluster_mut().create_topic_with("t", TopicOptions { max_message_bytes: Some(500), ..TopicOptions::default() });
+    world
+        .cluster_mut()
+        .create_topic_with("t", TopicOptions { max_message_bytes: Some(500), ..TopicOptions::default() });
     let topic = world.topic("t");
     world.send_value(topic, "before").unwrap();
     // Alone in its batch, then in the midst of one.

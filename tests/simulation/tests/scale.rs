@@ -109,3 +109,37 @@ fn little_of_everything() {
     assert_eq!((world.delivered(), world.failed()), (sent, 0));
     assert!(sent > 500, "{sent}");
 }
+
+/// How long a look at the clock takes an idle producer that has this many partitions: the best of many tries.
+fn idle_poll(partitions: u32) -> std::time::Duration {
+    let options = one_broker().limit(|limits| {
+        limits.partitions = partitions as usize;
+        limits.buffer_memory = 8 << 20;
+    });
+    let (mut world, topic) = world_with(options, partitions);
+    assert!(world.run_until(|world| world.producer().partition_count(topic) == Some(partitions), 1000));
+    // One that is active and has something to wait for.
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).always().then(Do::NoAnswer));
+    world.send_to(topic, partitions as i32 - 1, "v").unwrap();
+    world.run_for(10);
+    let now = Instant::from_micros(world.now_us());
+    let producer = world.producer_mut();
+    let tries = (0..200).map(|_| {
+        let start = std::time::Instant::now();
+        for _ in 0..100 {
+            producer.handle_timeout(now);
+            assert!(producer.poll_action().is_none() && producer.poll_event().is_none());
+            std::hint::black_box(producer.poll_timeout());
+        }
+        start.elapsed()
+    });
+    tries.min().unwrap_or_default()
+}
+
+/// PITFALLS 26: what a poll costs depends on what is active, not on how many partitions there are. (`cargo xtask bench` counts the
+/// instructions: as many with 10 000 as with one.)
+#[test]
+fn idle_partitions_cost_nothing() {
+    let (one, many) = (idle_poll(1), idle_poll(10_000));
+    assert!(many < 20 * one, "{one:?} with one partition, {many:?} with 10 000");
+}

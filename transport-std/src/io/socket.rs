@@ -215,3 +215,32 @@ impl Conn {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With Nagle's algorithm and delayed acknowledgements a request waits some 40 ms for its last piece
+    /// (docs/pitfalls.md B10, PITFALLS 44).
+    #[test]
+    fn b10_connections_do_without_nagles_algorithm() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let poll = mio::Poll::new().unwrap();
+        let mut core = klamm_core::Producer::new(
+            klamm_core::Config::new("127.0.0.1:1"),
+            klamm_core::Storage::heap(&klamm_core::Limits::default()),
+            [1; 32],
+            Instant::ZERO,
+        )
+        .unwrap();
+        core.topic("t").unwrap(); // something to ask for
+        let Some(klamm_core::Action::Connect { conn, .. }) = core.poll_action() else { panic!("no connection") };
+        let target = Target::of(&core, conn);
+        let address = listener.local_addr().unwrap();
+        for options in [SocketOptions::default(), SocketOptions { keepalive: false, ..SocketOptions::default() }] {
+            let opened = Conn::open(conn, address, target.clone(), &options, poll.registry()).unwrap();
+            assert!(SockRef::from(&opened.stream).tcp_nodelay().unwrap());
+            opened.close(poll.registry(), None);
+        }
+    }
+}
