@@ -82,6 +82,29 @@ fn close_releases_everyone_who_waits() {
     });
 }
 
+/// Who waits is told when `close` begins, not when it ends (PITFALLS 20).
+#[test]
+fn waiting_callers_are_released_while_close_still_drains() {
+    let producer = builder(&closed_port().to_string()).buffer_memory(64 << 10).build().unwrap();
+    let value = [0; 1_000];
+    while producer.try_send(&Record::to("t").value(&value)).is_ok() {}
+    std::thread::scope(|scope| {
+        let waits = [
+            scope.spawn(|| producer.send(&Record::to("t").value(&value)).unwrap_err()),
+            scope.spawn(|| producer.partition_count("u").unwrap_err()),
+        ];
+        // Long enough to begin to wait.
+        std::thread::sleep(Duration::from_millis(100));
+        let closing = scope.spawn(|| producer.close(PATIENCE));
+        for wait in waits {
+            assert_eq!(wait.join().unwrap(), SendError::Closed);
+        }
+        assert!(!closing.is_finished(), "it was the end that released them");
+        producer.close_now();
+        assert!(closing.join().unwrap().is_err());
+    });
+}
+
 #[test]
 fn dropping_the_last_handle_drains_in_the_background() {
     let cluster = cluster(1, 2);

@@ -8,6 +8,7 @@ mod kafka;
 mod limits;
 mod link;
 mod load;
+mod mutants;
 mod needs;
 mod peers;
 mod profile;
@@ -42,6 +43,8 @@ cargo xtask COMMAND
   soak [--minutes N] [--rate N] [--cut-every SECONDS]
                                        a long run while connections break; memory must stay flat
   size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program
+  mutants [--list | --check] [NAME...] take guards out of the code, one at a time: their tests must fail (slow);
+                                       --check only sees whether the patches apply and the tests exist
   link                                 check that this firmware links no allocator and no panic machinery
   docs [--check]                       write the documents that are made from code
 
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         "profile" => profile::main(rest),
         "stress" | "soak" => load::main(command, rest),
         "size" => size::main(rest),
+        "mutants" => mutants::main(rest),
         "link" => link::main(rest),
         "docs" => docs::main(rest),
         "help" | "--help" | "-h" => {

@@ -140,7 +140,8 @@ fn command(step: &Step) -> Result<Command> {
     Ok(command)
 }
 
-enum Ended {
+/// How a command ended.
+pub(crate) enum Ended {
     Succeeded,
     /// What `ExitStatus` says.
     Failed(String),
@@ -148,7 +149,7 @@ enum Ended {
 }
 
 /// Runs a command, handing over each line that it or its children write, until it ends or the time is up.
-fn execute(mut command: Command, deadline: Instant, mut each: impl FnMut(&str)) -> Result<Ended> {
+pub(crate) fn execute(mut command: Command, deadline: Instant, mut each: impl FnMut(&str)) -> Result<Ended> {
     let text = |error: std::io::Error| format!("cannot run {:?}: {error}", command.get_program().to_owned());
     // One pipe for both streams keeps their lines in order.
     let (reader, writer) = std::io::pipe().map_err(text)?;

@@ -57,6 +57,12 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "pitfalls",
+        about: "every pitfall's test exists, every mutant's patch applies",
+        limit: minutes(2),
+        steps: || vec![Step::xtask("mutants --check")],
+    },
+    Suite {
         name: "unit",
         about: "unit and documentation tests of the crates, the core with and without its features",
         limit: minutes(25),

@@ -155,6 +155,29 @@ fn a_new_epoch_does_not_touch_uninvolved_batches() {
     }
 }
 
+/// A partition that another one's gap moved to a new epoch goes on in it once it has nothing in flight, and not before: an answer for the
+/// old epoch never meets the new one's books (PITFALLS 10).
+#[test]
+fn a_new_epoch_does_not_mix_with_the_one_before() {
+    let options = singles().cluster(ClusterOptions { brokers: 2, ..ClusterOptions::default() });
+    let (mut world, topic) = warm(options, 2);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).partition(1).then(Do::Delay(500)));
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).partition(0).then(Do::Error(error::INVALID_RECORD)));
+    world.send_to(topic, 1, "of the old epoch").unwrap();
+    world.send_to(topic, 0, "bad").unwrap();
+    world.run_for(100);
+    assert_eq!(world.stats().epoch_bumps, 1);
+    for index in 0..3 {
+        world.send_to(topic, 1, format!("of the new one {index}")).unwrap();
+    }
+    world.run_for(300);
+    assert_eq!(identities(&world, 1), [(0, 1)], "nothing of the new epoch yet");
+    assert!(world.run_until_idle(2000));
+    world.verify();
+    assert_eq!(identities(&world, 1), [(0, 1), (1, 0), (1, 1), (1, 2)]);
+    assert_eq!((world.delivered(), world.failed()), (6, 1));
+}
+
 /// The broker lost its state: invisible to the caller but for a problem that says so (PITFALLS 13).
 #[test]
 fn a_broker_that_forgot_us_gets_a_new_epoch() {

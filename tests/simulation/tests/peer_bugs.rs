@@ -85,15 +85,17 @@ fn b03_a_message_too_large_fails_alone() {
 /// broker could not tell it for a duplicate.
 #[test]
 fn b06_a_timed_out_batch_is_never_sent_with_other_contents() {
-    for linger_ms in [0, 20] {
+    // Records come while the batch is on its way, or while it backs off alone.
+    for (linger_ms, quiet_ms, every_ms) in [(0, 0, 50), (20, 0, 50), (0, 1010, 5), (20, 1030, 5)] {
         let (mut world, topic) = warm(prompt().configure(move |config| config.linger_ms = linger_ms), 1);
         // Appended, and never confirmed.
         world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::NoAnswer));
         for index in 0..3 {
             world.send_value(topic, format!("first {index}")).unwrap();
         }
+        world.run_for(quiet_ms);
         for index in 0..30 {
-            world.run_for(50);
+            world.run_for(every_ms);
             world.send_value(topic, format!("later {index}")).unwrap();
         }
         assert!(world.run_until_idle(5000));
