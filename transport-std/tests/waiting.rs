@@ -193,6 +193,30 @@ fn waiters_are_served_in_the_order_they_came() {
     assert_eq!(order, [0, 1, 2, 3, 4, 5, 6, 7]);
 }
 
+/// A small record would find room where a large one waits; it waits behind it all the same (PITFALLS 62).
+#[test]
+fn a_newcomer_does_not_pass_those_who_wait() {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    let cluster = cluster(1, 1);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(64 << 10).build().unwrap();
+    producer.partition_count("t").unwrap();
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).always().then(Action::NoAnswer)));
+    let value = [0; 3_000];
+    while producer.try_send(&Record::to("t").value(&value)).is_ok() {}
+    let small = Record::to("t").value("small");
+    drop(producer.try_send(&small).expect("there is room for little"));
+    let large = [0; 12_000];
+    let record = Record::to("t").value(&large);
+    let mut waiting = Box::pin(producer.send_async(&record));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(producer.try_send(&small).unwrap_err(), SendError::Full);
+    drop(waiting);
+    drop(producer.try_send(&small).expect("nobody waits any more"));
+    producer.close_now();
+}
+
 #[test]
 fn nobody_is_overtaken_twice_while_the_buffer_is_full() {
     const SENDERS: usize = 8;

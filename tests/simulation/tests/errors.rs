@@ -100,6 +100,9 @@ fn a_failed_batch_does_not_stop_its_partition() {
         assert!(world.run_until_idle(1000), "{code}");
         world.verify();
         assert_eq!((world.delivered(), world.failed()), (11, 1), "{code}");
+        // Nobody has to be refused for the gap to be noticed.
+        let refused = batches(&world, 0).iter().filter(|(_, batch)| batch.error_code == 45).count();
+        assert_eq!(refused, 0, "{code}");
     }
 }
 

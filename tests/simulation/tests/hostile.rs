@@ -144,7 +144,7 @@ fn a_late_answer_completes_nothing() {
     world.send_value(topic, "late").unwrap();
     assert!(world.run_until_idle(5000));
     assert_eq!((world.delivered(), world.stats().request_timeouts), (2, 1));
-    assert_eq!(world.connections_made(), 2);
+    assert_eq!((world.connections_made(), world.peer_errors()), (2, &[][..]));
     world.verify();
 }
 

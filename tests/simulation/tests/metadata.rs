@@ -237,8 +237,13 @@ fn gaps_in_metadata_fail_nothing() {
         Do::DropTopic,
         Do::Error(29),
     ];
-    for gap in gaps {
-        let (mut world, topic) = warm(quick().configure(|config| config.metadata_max_age_ms = 500), 3);
+    // What waits in the batches is to survive as well as what is on its way.
+    for (gap, linger_ms) in gaps.iter().flat_map(|gap| [(gap, 0), (gap, 400)]) {
+        let options = quick().configure(move |config| {
+            config.metadata_max_age_ms = 500;
+            config.linger_ms = linger_ms;
+        });
+        let (mut world, topic) = warm(options, 3);
         world.cluster_mut().faults().push(Fault::on(Api::Metadata).times(4).then(gap.clone()));
         for index in 0..300 {
             world.send_to(topic, index % 3, format!("{index}")).unwrap();
@@ -347,6 +352,30 @@ fn a_broker_may_ask_for_a_rebootstrap() {
         // Where every connection was lost at once, nobody was left to ask: one more.
         assert!(world.stats().rebootstraps <= 1 + u32::from(!by_metadata));
     }
+}
+
+/// What is in flight when every connection closes for a rebootstrap is sent again at once, not after a timeout (PITFALLS 34).
+#[test]
+fn what_is_in_flight_survives_a_rebootstrap() {
+    let options = quick().configure(|config| {
+        config.request_timeout_ms = 20_000;
+        config.metadata_max_age_ms = 1000;
+    });
+    let (mut world, topic) = warm(options, 3);
+    world.cluster_mut().faults().push(Fault::on(Api::Metadata).then(Do::TopLevelError(129)));
+    for broker in [2, 3] {
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).broker(broker).then(Do::NoAnswer));
+    }
+    world.run_for(900);
+    for partition in 0..3 {
+        world.send_to(topic, partition, "v").unwrap();
+    }
+    world.run_for(50);
+    assert_eq!((world.unsettled(), world.stats().rebootstraps), (2, 0));
+    assert!(world.run_until_idle(2000));
+    world.verify();
+    assert_eq!((world.stats().rebootstraps, world.stats().request_timeouts), (1, 0));
+    assert_eq!((world.delivered(), world.failed()), (6, 0));
 }
 
 /// Fewer broker slots than brokers: what has a place works, what has none waits, and a problem says so.

@@ -189,4 +189,13 @@ fn a_clock_that_runs_back_disturbs_no_timer() {
     world.run_for(3);
     assert_eq!(batches(&world, 0).len(), 1);
     assert!(world.run_until_idle(100));
+
+    // A time span that begins at such a time begins at the latest one told.
+    world.network_mut().block(1);
+    world.send_value(topic, "w").unwrap();
+    world.producer_mut().close(Instant::from_millis(5), std::time::Duration::from_millis(500));
+    world.run_for(495);
+    assert_eq!(world.unsettled(), 1);
+    world.run_for(10);
+    assert_eq!((world.unsettled(), world.failed()), (0, 1));
 }
