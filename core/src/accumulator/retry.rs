@@ -59,12 +59,15 @@ impl State<'_> {
         self.accumulator.backoffs.get(level).map(List::front).filter(|&batch| batch != NIL)
     }
 
-    /// A newer leader is known: the partition's retries need not wait any longer.
+    /// A newer leader is known: retries of what was not sent to it yet need not wait any longer. (After a rebootstrap every
+    /// leader is news, though it may be the same.)
     pub(crate) fn end_backoffs_of(&mut self, slot: u32) {
+        let leader_epoch = self.partitions.at(slot).leader_epoch;
         let mut batch = self.partitions.at(slot).queue.front();
         // Only batches that were sent can back off, and those stand at the front.
         while batch != NIL && self.batches.at(batch).attempts > 0 {
-            if self.batches.at(batch).state == BatchState::Backoff {
+            let (state, sent_to_epoch) = (self.batches.at(batch).state, self.batches.at(batch).leader_epoch);
+            if state == BatchState::Backoff && (leader_epoch < 0 || sent_to_epoch != leader_epoch) {
                 self.leave_backoff(batch);
             }
             batch = List::<InQueue>::after(&self.batches, batch);

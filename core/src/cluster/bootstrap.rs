@@ -12,8 +12,14 @@ impl State<'_> {
     }
 
     /// Starts over from the bootstrap servers: every connection closes, its requests fail as by a
-    /// disconnect (KAFKA-18085), and brokers are forgotten. Topics, queues and sequences stay.
+    /// disconnect (KAFKA-18085), and brokers are forgotten. Topics, queues and sequences stay, and so does the backoff:
+    /// this is no way around it (PITFALLS 39).
     pub(crate) fn rebootstrap(&mut self) {
+        let known = self.brokers.iter().filter(|(_, broker)| broker.in_use);
+        if let Some(until) = known.map(|(_, broker)| broker.backoff.until).min() {
+            let backoff = &mut self.cluster.bootstrap.backoff;
+            backoff.until = backoff.until.max(until);
+        }
         self.stats.rebootstraps = self.stats.rebootstraps.wrapping_add(1);
         for connection in 0..self.connections.len() {
             self.disconnect(connection as u16);

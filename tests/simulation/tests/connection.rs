@@ -349,3 +349,28 @@ fn a_turn_that_is_over_while_idle_ends() {
         assert_eq!(world.delivered(), 14);
     }
 }
+
+/// The only broker agrees on versions, and then closes on every Produce request: gaps grow as for one that cannot be reached at all. Going
+/// back to the bootstrap servers is no way around the backoff (PITFALLS 39).
+#[test]
+fn a_broker_that_closes_on_every_request_is_not_hammered() {
+    for how_many in [1, 3] {
+        let options = brokers(how_many).configure(|config| config.linger_ms = 0);
+        let (mut world, topic) = warm(options, how_many);
+        let before = world.connections_made();
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).always().then(Do::CloseBefore));
+        for partition in 0..how_many {
+            world.send_to(topic, partition as i32, "v").unwrap();
+        }
+        world.run_for(20_000);
+        let made = world.connections_made() - before;
+        // The retries' own backoff, of up to a second, sets the pace.
+        assert!(made < 30 * u64::from(how_many), "{made} with {how_many}");
+        let greetings = world.cluster().requests().iter().filter(|request| request.api_key == Api::ApiVersions.key());
+        let times: Vec<u64> = greetings.map(|request| request.now_ms).collect();
+        assert!(how_many > 1 || times.windows(2).all(|pair| pair[1] - pair[0] >= 40), "{times:?}");
+        world.cluster_mut().faults().clear();
+        assert!(world.run_until_idle(3000));
+        assert_eq!(world.failed(), 0);
+    }
+}
