@@ -1,6 +1,7 @@
 //! `bootstrap.servers`: the way in, and the way back when every known broker is out of reach
 //! (KIP-899, KIP-1102).
 
+use crate::Instant;
 use crate::config::MetadataRecoveryStrategy;
 use crate::state::State;
 use crate::state::partition::NONE;
@@ -15,11 +16,6 @@ impl State<'_> {
     /// disconnect (KAFKA-18085), and brokers are forgotten. Topics, queues and sequences stay, and so does the backoff:
     /// this is no way around it (PITFALLS 39).
     pub(crate) fn rebootstrap(&mut self) {
-        let known = self.brokers.iter().filter(|(_, broker)| broker.in_use);
-        if let Some(until) = known.map(|(_, broker)| broker.backoff.until).min() {
-            let backoff = &mut self.cluster.bootstrap.backoff;
-            backoff.until = backoff.until.max(until);
-        }
         self.stats.rebootstraps = self.stats.rebootstraps.wrapping_add(1);
         for connection in 0..self.connections.len() {
             self.disconnect(connection as u16);
@@ -30,10 +26,18 @@ impl State<'_> {
                 self.partitions.at_mut(slot).leader_epoch = -1;
             }
         }
-        for broker in 0..self.brokers.len() {
-            if self.brokers.at(broker).in_use {
-                self.remove_broker(broker as u16);
+        let mut earliest = None;
+        for slot in 0..self.brokers.len() {
+            let broker = self.brokers.at(slot);
+            if broker.in_use {
+                let until = broker.backoff.until;
+                earliest = Some(earliest.map_or(until, |earliest: Instant| earliest.min(until)));
+                self.remove_broker(slot as u16);
             }
+        }
+        if let Some(until) = earliest {
+            let backoff = &mut self.cluster.bootstrap.backoff;
+            backoff.until = backoff.until.max(until);
         }
         self.cluster.refresh.outage_since = None;
         self.refresh_metadata(true);
