@@ -10,6 +10,7 @@ mod delivery;
 mod error;
 mod events;
 mod failures;
+pub mod guide;
 mod inside;
 mod interceptor;
 mod io;
