@@ -24,8 +24,9 @@ use crate::wake::wake_all;
 
 /// How stale the time may be that callers see while the I/O thread sleeps; beyond, they read the clock.
 pub(crate) const COARSE: Duration = Duration::from_millis(5);
-/// How often a caller tries to get the lock before its thread sleeps.
+/// How often a caller tries to get the lock before its thread sleeps; and how often of these while it keeps its processor.
 const PATIENT_TRIES: u32 = 64;
+const SPINNING_TRIES: u32 = 8;
 /// How often the wall clock is looked at while there is work.
 const WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -35,6 +36,9 @@ const WALL_CLOCK_EVERY: Duration = Duration::from_secs(1);
 const JOBS_PER_CALL: usize = 4;
 /// Failures of the application's code that are kept to be told.
 const REPORTS_MAX: usize = 16;
+
+/// Less free memory than this is not ample, however small the buffer is: Kafka's `max.request.size`.
+const AMPLE: u64 = 1 << 20;
 
 /// How far the producer's life has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,13 +261,17 @@ impl Inner {
         }
     }
 
-    /// The lock is held for well under a microsecond: letting others run for a moment costs less than going to sleep, and spares whoever
-    /// holds it the call that would wake us.
+    /// The lock is held for well under a microsecond, so it is mostly free again after a few turns of a loop. If not, its holder may
+    /// wait for our processor: letting others run for a moment costs less than going to sleep, and spares the holder the call that would
+    /// wake us.
     #[cold]
     fn lock_contended(&self) -> MutexGuard<'_, Shared> {
-        for _ in 0..PATIENT_TRIES {
+        for attempt in 0..PATIENT_TRIES {
             match self.shared.try_lock() {
                 Ok(shared) => return shared,
+                Err(TryLockError::WouldBlock) if attempt < SPINNING_TRIES => {
+                    (0..16).for_each(|_| std::hint::spin_loop())
+                }
                 Err(TryLockError::WouldBlock) => std::thread::yield_now(),
                 Err(TryLockError::Poisoned(poisoned)) => return self.mend(poisoned),
             }
@@ -527,6 +535,12 @@ impl Shared {
         self.life = Life::Broken;
         self.sleeping = true;
         self.stop_senders();
+    }
+
+    /// A quarter of everything is free, and enough for large records: those who wait lose nothing to others.
+    pub(crate) fn room_is_ample(&self) -> bool {
+        let (free, total) = (self.core.buffer_available_bytes(), self.core.buffer_total_bytes());
+        free >= AMPLE && free >= total / 4 && self.core.batches_available() >= self.core.batches_total() / 4
     }
 
     /// Begins a flush; done when [`Cells::flushed`] exceeds the number returned.

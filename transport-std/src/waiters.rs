@@ -18,6 +18,8 @@ pub(crate) struct Waiters {
     empty: usize,
     /// Seats taken by waiters who are not `limited`.
     strict: usize,
+    /// Someone found no room, and there has not been [ample room](Self::room_is_ample) since.
+    scarce: bool,
     /// Sorted by id.
     topics: Vec<TopicWaiter>,
     flushes: Vec<FlushWaiter>,
@@ -74,10 +76,17 @@ impl Waiters {
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 
-    /// Whether a newcomer has to queue for space.
+    /// Whether a newcomer has to queue for space: others wait, and room is scarce.
     #[inline]
     pub(crate) fn queued(&self) -> bool {
-        self.strict > 0
+        self.strict > 0 && self.scarce
+    }
+
+    /// There is room for all who wait and for many more. Newcomers need not queue until it runs out again:
+    /// if they did, a few threads that send all the time would never find the queue empty, and each record
+    /// would cost its thread a sleep.
+    pub(crate) fn room_is_ample(&mut self) {
+        self.scarce = false;
     }
 
     /// How many wait for space.
@@ -95,6 +104,7 @@ impl Waiters {
         let id = self.id();
         self.space.push_back(Ticket { id, deadline, waker: Some(waker.clone()), turn: false, limited });
         self.strict += usize::from(!limited);
+        self.scarce |= !limited;
         self.note(deadline);
         id
     }
@@ -123,6 +133,7 @@ impl Waiters {
         ticket.waker = Some(waker.clone());
         let before = std::mem::replace(&mut ticket.limited, limited);
         self.strict = self.strict + usize::from(before) - usize::from(limited);
+        self.scarce |= !limited;
         if limited { self.grant(seat + 1) } else { None }
     }
 
@@ -318,6 +329,22 @@ mod tests {
         wake(waiters.leave_space(ids[2]));
         assert!(!waiters.queued());
         assert!(waiters.space.is_empty());
+    }
+
+    #[test]
+    fn newcomers_queue_while_room_is_scarce() {
+        let mut waiters = Waiters::default();
+        let (_, waker) = waker();
+        let first = waiters.join_space(LATER, &waker, false);
+        wake(waiters.space_available());
+        assert!(waiters.queued());
+        waiters.room_is_ample();
+        assert!(!waiters.queued());
+        // They left nothing of it: those who waited come first again.
+        assert!(waiters.stay(first, &waker, false).is_none());
+        assert!(waiters.queued());
+        wake(waiters.leave_space(first));
+        assert!(!waiters.queued());
     }
 
     #[test]

@@ -248,6 +248,18 @@ impl Producer<'_> {
         u64::from(self.state.arena.free()).saturating_mul(self.state.arena.block_size().into())
     }
 
+    /// Batch slots, all in all.
+    #[must_use]
+    pub fn batches_total(&self) -> u32 {
+        self.state.batches.len()
+    }
+
+    /// Batch slots that are free.
+    #[must_use]
+    pub fn batches_available(&self) -> u32 {
+        self.state.accumulator.free_batch_count
+    }
+
     /// Whether [`Event::Closed`] was told.
     #[must_use]
     pub fn is_closed(&self) -> bool {

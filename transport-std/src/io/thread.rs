@@ -296,6 +296,9 @@ impl Io {
         }
         self.fill(shared);
         let over = self.collect_events(shared);
+        if shared.waiters.queued() && shared.room_is_ample() {
+            shared.waiters.room_is_ample();
+        }
         Turn { rest: self.plan(shared), over }
     }
 
