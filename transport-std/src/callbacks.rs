@@ -35,9 +35,72 @@ pub(crate) struct Call {
     outcome: Arc<Segment>,
 }
 
+/// Calls that are due, for those who only pass them on.
+pub(crate) trait Calls: Send {
+    /// Runs them in their order.
+    fn run(self: Box<Self>, inner: &Inner);
+}
+
+impl Calls for Vec<Call> {
+    fn run(self: Box<Self>, inner: &Inner) {
+        for call in *self {
+            call.run(inner);
+        }
+    }
+}
+
+/// [`Callbacks`], for those who only pass outcomes on. By way of this, a program that never asks to be told has none of their code.
+pub(crate) trait Settle: Send {
+    /// See [`Callbacks::add`].
+    fn add(
+        &mut self,
+        accepted: &Accepted,
+        topic: TopicId,
+        delivery: &Delivery,
+        callback: Option<Callback>,
+        partition: &dyn Fn(u32, u32) -> Option<i32>,
+    );
+    /// See [`Callbacks::settle`].
+    fn settle(
+        &mut self,
+        outcome: &BatchOutcome,
+        segment: &Segment,
+        partition: &dyn Fn(u32, u32) -> Option<i32>,
+    ) -> Option<Box<dyn Calls>>;
+    /// See [`Callbacks::fail_all`].
+    fn fail_all(&mut self) -> Box<dyn Calls>;
+}
+
+impl Settle for Callbacks {
+    fn add(
+        &mut self,
+        accepted: &Accepted,
+        topic: TopicId,
+        delivery: &Delivery,
+        callback: Option<Callback>,
+        partition: &dyn Fn(u32, u32) -> Option<i32>,
+    ) {
+        self.add(accepted, topic, delivery, callback, partition);
+    }
+
+    fn settle(
+        &mut self,
+        outcome: &BatchOutcome,
+        segment: &Segment,
+        partition: &dyn Fn(u32, u32) -> Option<i32>,
+    ) -> Option<Box<dyn Calls>> {
+        let calls = self.settle(outcome, segment, partition);
+        if calls.is_empty() { None } else { Some(Box::new(calls)) }
+    }
+
+    fn fail_all(&mut self) -> Box<dyn Calls> {
+        Box::new(self.fail_all())
+    }
+}
+
 impl Call {
     /// Tells the interceptors, then the callback.
-    pub(crate) fn run(self, inner: &Inner) {
+    fn run(self, inner: &Inner) {
         let Self { record, outcome } = self;
         let Some(outcome) = outcome.outcome_of(record.index, record.cell.topic(), record.timestamp) else { return };
         if let Some(hooks) = &inner.hooks {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use klamm_core::{Accepted, BatchOutcome};
 
-use crate::callbacks::Call;
+use crate::callbacks::Calls;
 use crate::delivery::{BatchCell, Segment};
 use crate::shared::Inner;
 
@@ -25,7 +25,7 @@ pub(crate) struct Completion {
     cell: Arc<BatchCell>,
     pub(crate) segment: Segment,
     /// The callbacks whose turn has come.
-    pub(crate) calls: Vec<Call>,
+    pub(crate) calls: Option<Box<dyn Calls>>,
     /// The flush epoch of a batch that is complete now.
     pub(crate) finished: Option<u64>,
 }
@@ -33,8 +33,8 @@ pub(crate) struct Completion {
 impl Completion {
     /// Calls the callbacks, then tells the batch's waiters, who see what the callbacks did.
     pub(crate) fn deliver(self, inner: &Inner) {
-        for call in self.calls {
-            call.run(inner);
+        if let Some(calls) = self.calls {
+            calls.run(inner);
         }
         self.cell.complete(self.segment, self.finished.is_some());
     }
@@ -105,7 +105,7 @@ impl Cells {
         open.settled = open.settled.saturating_add(outcome.count);
         let finished = (open.settled >= open.accepted).then_some(open.epoch);
         let (cell, segment) = (Arc::clone(&open.cell), Segment::new(outcome, message));
-        let completion = Completion { cell, segment, calls: Vec::new(), finished };
+        let completion = Completion { cell, segment, calls: None, finished };
         if finished.is_some() {
             match slot {
                 Some(slot) => self.slots[slot] = None,
@@ -130,7 +130,7 @@ impl Cells {
         let open = self.slots.drain(..).flatten().chain(self.orphans.drain().map(|(_, open)| open));
         let broken = |open: Open| {
             let (cell, segment) = (open.cell, Segment::broken());
-            Completion { cell, segment, calls: Vec::new(), finished: Some(open.epoch) }
+            Completion { cell, segment, calls: None, finished: Some(open.epoch) }
         };
         open.map(broken).collect()
     }

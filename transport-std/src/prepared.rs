@@ -19,16 +19,25 @@ use crate::sending::{Parker, Waiting};
 use crate::shared::{Inner, Life, Patience, Shared};
 
 /// The application's code that every send of a producer meets.
-#[derive(Default)]
 pub(crate) struct Hooks {
+    pub(crate) way: Way,
     pub(crate) interceptors: Interceptors,
     pub(crate) partitioner: Option<PartitionFn>,
 }
 
+/// How records go where there are hooks. As values, which only those have who add hooks: a program without any has none of this
+/// module's code.
+pub(crate) struct Way {
+    pub(crate) send: fn(&Inner, &Record<'_>, Option<Callback>, Patience) -> Result<Delivery, SendError>,
+    /// The producer has ended.
+    pub(crate) end: fn(&Hooks, &Inner),
+}
+
 impl Hooks {
-    /// Nothing, if there is no such code: then sends need not look for it.
-    pub(crate) fn boxed(self) -> Option<Box<Self>> {
-        (!self.interceptors.is_empty() || self.partitioner.is_some()).then(|| Box::new(self))
+    /// None yet, but there will be.
+    pub(crate) fn new() -> Box<Self> {
+        let way = Way { send, end: |hooks, inner| hooks.interceptors.close(inner) };
+        Box::new(Self { way, interceptors: Interceptors::default(), partitioner: None })
     }
 }
 

@@ -112,8 +112,8 @@ impl Producer {
     #[inline]
     pub fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
         let inner = self.inner();
-        if inner.hooks.is_some() {
-            return prepared::send(inner, record, None, Patience::None);
+        if let Some(hooks) = &inner.hooks {
+            return (hooks.way.send)(inner, record, None, Patience::None);
         }
         match inner.fast(record, Patience::None) {
             Ok(delivery) => Ok(delivery),
@@ -142,8 +142,8 @@ impl Producer {
     #[inline]
     pub fn send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
         let inner = self.inner();
-        if inner.hooks.is_some() {
-            return prepared::send(inner, record, None, Patience::Waits);
+        if let Some(hooks) = &inner.hooks {
+            return (hooks.way.send)(inner, record, None, Patience::Waits);
         }
         match inner.fast(record, Patience::Waits) {
             Ok(delivery) => Ok(delivery),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use klamm_core::{Accepted, BatchOutcome, ErrorCode, Instant, TopicId};
 
-use crate::callbacks::{Callback, Callbacks};
+use crate::callbacks::{Callback, Callbacks, Settle};
 use crate::cells::Cells;
 #[cfg(feature = "codecs")]
 use crate::codec::{Bench, Pool};
@@ -97,7 +97,8 @@ pub(crate) struct Shared {
     wall_clock_read: Option<Instant>,
     pub(crate) topics: Topics,
     pub(crate) cells: Cells,
-    pub(crate) callbacks: Callbacks,
+    /// Since the first record whose outcome is to be told.
+    pub(crate) callbacks: Option<Box<dyn Settle>>,
     /// Failures of the application's code, for its problem hook.
     pub(crate) reports: Vec<String>,
     pub(crate) waiters: Waiters,
@@ -135,7 +136,7 @@ impl Inner {
             wall_clock_read: None,
             topics: Topics::default(),
             cells: Cells::default(),
-            callbacks: Callbacks::default(),
+            callbacks: None,
             reports: Vec::new(),
             waiters: Waiters::default(),
             failures: Failures::default(),
@@ -318,16 +319,16 @@ impl Inner {
             shared.life = if broken { Life::Broken } else { Life::Closing };
             shared.sleeping = false;
             shared.undelivered = shared.undelivered.saturating_add(shared.cells.outstanding());
-            (shared.callbacks.fail_all(), shared.cells.fail_all())
+            (shared.callbacks.as_mut().map(|all| all.fail_all()), shared.cells.fail_all())
         });
-        for call in calls {
-            call.run(self);
+        if let Some(calls) = calls {
+            calls.run(self);
         }
         for completion in completions {
             completion.deliver(self);
         }
         if let Some(hooks) = &self.hooks {
-            hooks.interceptors.close(self);
+            (hooks.way.end)(hooks, self);
         }
     }
 
@@ -385,7 +386,8 @@ impl Shared {
         if let Some((accepted, topic)) = noted {
             // Under the same lock: the outcome cannot come before.
             let partition = |batch, slot| self.core.batch_partition(batch, slot);
-            self.callbacks.add(&accepted, topic, &delivery, callback.take(), partition);
+            let callbacks = self.callbacks.get_or_insert_with(|| Box::<Callbacks>::default());
+            callbacks.add(&accepted, topic, &delivery, callback.take(), &partition);
         }
         Ok(delivery)
     }

@@ -2,7 +2,7 @@
 //!
 //! `minimal-std HOST:PORT TOPIC VALUE…`
 
-use std::error::Error;
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,14 +18,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn produce() -> Result<(), Box<dyn Error>> {
+/// The error's words, for people: which error it was, this program need not tell apart.
+fn words(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn produce() -> Result<(), String> {
     let mut args = std::env::args().skip(1);
     let (Some(bootstrap), Some(topic)) = (args.next(), args.next()) else {
-        return Err("usage: minimal-std HOST:PORT TOPIC VALUE…".into());
+        return Err(words("usage: minimal-std HOST:PORT TOPIC VALUE…"));
     };
-    let producer = Producer::builder().bootstrap_servers(bootstrap).build()?;
+    let producer = Producer::builder().bootstrap_servers(bootstrap).build().map_err(words)?;
     for value in args {
-        drop(producer.send(&Record::to(&topic).value(&value))?);
+        drop(producer.send(&Record::to(&topic).value(&value)).map_err(words)?);
     }
-    Ok(producer.close(Duration::from_secs(30))?)
+    producer.close(Duration::from_secs(30)).map_err(words)
 }

@@ -52,7 +52,7 @@ pub struct Builder {
     /// What [`property`](Self::property) found odd.
     pub(super) warnings: Vec<ConfigWarning>,
     refuse_unknown: bool,
-    pub(crate) hooks: Hooks,
+    pub(crate) hooks: Option<Box<Hooks>>,
     idempotence: Option<bool>,
     pub(super) delivery_timeout_ms: Option<u32>,
     reconnect_backoff_ms: Option<u32>,
@@ -93,7 +93,7 @@ impl Builder {
             on_warning: None,
             warnings: Vec::new(),
             refuse_unknown: false,
-            hooks: Hooks::default(),
+            hooks: None,
             idempotence: None,
             delivery_timeout_ms: None,
             reconnect_backoff_ms: None,
@@ -322,7 +322,7 @@ impl Builder {
     /// # let _ = builder;
     /// ```
     pub fn interceptor(mut self, interceptor: impl Interceptor + 'static) -> Self {
-        self.hooks.interceptors.push(Box::new(interceptor));
+        self.hooks.get_or_insert_with(Hooks::new).interceptors.push(Box::new(interceptor));
         self
     }
 
@@ -346,7 +346,7 @@ impl Builder {
     /// # let _ = builder;
     /// ```
     pub fn partitioner_with(mut self, choose: impl Fn(&PartitionQuery<'_>) -> i32 + Send + Sync + 'static) -> Self {
-        self.hooks.partitioner = Some(Box::new(choose));
+        self.hooks.get_or_insert_with(Hooks::new).partitioner = Some(Box::new(choose));
         self
     }
 

@@ -2,8 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use klamm_core::ConnId;
 
@@ -22,8 +21,21 @@ pub(super) struct Resolved {
 /// There is one per name at most. It outlives the producer if the operating system does not answer.
 pub(super) struct Names {
     open: Vec<LookUp>,
-    answers: Sender<(String, Vec<IpAddr>)>,
-    answered: Receiver<(String, Vec<IpAddr>)>,
+    answers: Arc<Answers>,
+}
+
+/// Names and their addresses, until the I/O thread takes them. Nobody waits here: a channel would bring the means for that along.
+#[derive(Default)]
+struct Answers(Mutex<Vec<(String, Vec<IpAddr>)>>);
+
+impl Answers {
+    fn push(&self, host: String, addresses: Vec<IpAddr>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((host, addresses));
+    }
+
+    fn take(&self) -> Vec<(String, Vec<IpAddr>)> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 struct LookUp {
@@ -33,8 +45,7 @@ struct LookUp {
 
 impl Names {
     pub(super) fn new() -> Self {
-        let (answers, answered) = channel();
-        Self { open: Vec::new(), answers, answered }
+        Self { open: Vec::new(), answers: Arc::default() }
     }
 
     /// Looks `host` up for `conn`; [`take`](Self::take) has the answer some time after `inner` was woken.
@@ -44,16 +55,19 @@ impl Names {
             return;
         }
         self.open.push(LookUp { host: host.clone(), askers: vec![(conn, target)] });
-        if spawn(Arc::clone(inner), self.answers.clone(), host.clone()).is_err() {
+        if spawn(Arc::clone(inner), Arc::clone(&self.answers), host.clone()).is_err() {
             // No thread, no answer: as if the name could not be resolved.
-            let _ = self.answers.send((host, Vec::new()));
+            self.answers.push(host, Vec::new());
             inner.wake_io();
         }
     }
 
     /// The answers so far.
     pub(super) fn take(&mut self, mut tell: impl FnMut(Resolved)) {
-        while let Ok((host, addresses)) = self.answered.try_recv() {
+        if self.open.is_empty() {
+            return;
+        }
+        for (host, addresses) in self.answers.take() {
             let Some(at) = self.open.iter().position(|open| open.host == host) else { continue };
             let addresses: Arc<[IpAddr]> = addresses.into();
             for (conn, target) in self.open.swap_remove(at).askers {
@@ -63,7 +77,7 @@ impl Names {
     }
 }
 
-fn spawn(inner: Arc<Inner>, answers: Sender<(String, Vec<IpAddr>)>, host: String) -> io::Result<()> {
+fn spawn(inner: Arc<Inner>, answers: Arc<Answers>, host: String) -> io::Result<()> {
     std::thread::Builder::new().name("klamm-dns".into()).spawn(move || {
         let mut addresses = Vec::new();
         for address in (host.as_str(), 0).to_socket_addrs().into_iter().flatten() {
@@ -71,10 +85,8 @@ fn spawn(inner: Arc<Inner>, answers: Sender<(String, Vec<IpAddr>)>, host: String
                 addresses.push(address.ip());
             }
         }
-        // Nobody listens after the producer has ended.
-        if answers.send((host, addresses)).is_ok() {
-            inner.wake_io();
-        }
+        answers.push(host, addresses);
+        inner.wake_io();
     })?;
     Ok(())
 }

@@ -46,7 +46,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let terms = Terms {
         max_block,
         delivery_timeout: Duration::from_millis(config.delivery_timeout_ms.into()),
-        hooks: hooks.boxed(),
+        hooks,
         #[cfg(feature = "codecs")]
         codecs,
     };
@@ -459,7 +459,8 @@ impl Io {
         }
         if let Some(mut completion) = shared.cells.settle(outcome, message) {
             let partition = |batch, slot| shared.core.batch_partition(batch, slot);
-            completion.calls = shared.callbacks.settle(outcome, &completion.segment, partition);
+            let callbacks = shared.callbacks.as_mut();
+            completion.calls = callbacks.and_then(|all| all.settle(outcome, &completion.segment, &partition));
             self.completions.push(completion);
         }
     }
