@@ -1,6 +1,6 @@
 //! Which cell belongs to which batch, from the batch's first record to its last outcome.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use klamm_core::{Accepted, BatchOutcome};
@@ -8,6 +8,7 @@ use klamm_core::{Accepted, BatchOutcome};
 use crate::callbacks::Calls;
 use crate::delivery::{BatchCell, Segment};
 use crate::shared::Inner;
+use crate::sorted::Sorted;
 
 /// A batch without all of its outcomes.
 struct Open {
@@ -46,7 +47,7 @@ pub(crate) struct Cells {
     /// By batch slot, for the look-up per record.
     slots: Vec<Option<Open>>,
     /// Split batches whose slot was given to another batch; parts are still under way.
-    orphans: HashMap<u32, Open>,
+    orphans: Sorted<u32, Open>,
     flushes: Epochs,
 }
 
@@ -85,7 +86,7 @@ impl Cells {
             self.slots.resize_with(slot + 1, || None);
         }
         if let Some(old) = self.slots[slot].replace(open) {
-            self.orphans.insert(old.batch, old);
+            self.orphans.or_insert_with(old.batch, || old);
         }
         cell
     }
@@ -100,7 +101,7 @@ impl Cells {
         let slot = self.slot_of(outcome);
         let open = match slot {
             Some(slot) => self.slots[slot].as_mut(),
-            None => self.orphans.get_mut(&outcome.batch),
+            None => self.orphans.get_mut(outcome.batch),
         }?;
         open.settled = open.settled.saturating_add(outcome.count);
         let finished = (open.settled >= open.accepted).then_some(open.epoch);
@@ -109,7 +110,7 @@ impl Cells {
         if finished.is_some() {
             match slot {
                 Some(slot) => self.slots[slot] = None,
-                None => drop(self.orphans.remove(&outcome.batch)),
+                None => drop(self.orphans.remove(outcome.batch)),
             }
         }
         Some(completion)
@@ -122,12 +123,12 @@ impl Cells {
             return Some(slot);
         }
         // A part of a split batch, in a slot of its own. Rare.
-        if self.orphans.contains_key(&outcome.batch) { None } else { self.slots.iter().position(holds) }
+        if self.orphans.get(outcome.batch).is_some() { None } else { self.slots.iter().position(holds) }
     }
 
     /// Ends everything that is open, without an outcome from the core.
     pub(crate) fn fail_all(&mut self) -> Vec<Completion> {
-        let open = self.slots.drain(..).flatten().chain(self.orphans.drain().map(|(_, open)| open));
+        let open = self.slots.drain(..).flatten().chain(self.orphans.drain());
         let broken = |open: Open| {
             let (cell, segment) = (open.cell, Segment::broken());
             Completion { cell, segment, calls: None, finished: Some(open.epoch) }

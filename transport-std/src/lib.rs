@@ -25,6 +25,7 @@ mod seed;
 mod sending;
 mod serializer;
 mod shared;
+mod sorted;
 mod typed;
 mod waiters;
 mod wake;

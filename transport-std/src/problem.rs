@@ -2,6 +2,9 @@
 
 use klamm_core::Problem;
 
+/// [`describe`], for a program that wants to hear of problems: others do not have its code.
+pub(crate) type Describe = fn(&Problem, &klamm_core::Producer<'_>) -> String;
+
 pub(crate) fn describe(problem: &Problem, core: &klamm_core::Producer<'_>) -> String {
     let topic = |id| core.topic_name(id).unwrap_or("?").to_owned();
     match *problem {

@@ -166,6 +166,11 @@ impl Inner {
         Instant::ZERO.after(self.origin.elapsed())
     }
 
+    /// `max.block.ms`, which came as so many.
+    fn max_block_ms(&self) -> u64 {
+        self.max_block.as_millis() as u64
+    }
+
     /// Runs `work` under the lock; then, without it, wakes whoever `work` released.
     #[inline]
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut Shared) -> R) -> R {
@@ -564,7 +569,7 @@ impl Shared {
     pub(crate) fn space_cause(&self, inner: &Inner) -> String {
         let mut text = format!(
             "no space for the record within {} ms (max.block.ms): buffer.memory ({} bytes) is exhausted: ",
-            inner.max_block.as_millis(),
+            inner.max_block_ms(),
             self.core.buffer_total_bytes()
         );
         if !self.failures.describe(inner.now(), &mut text) {
@@ -575,8 +580,7 @@ impl Shared {
 
     /// What a caller hears who waited for metadata in vain.
     pub(crate) fn metadata_cause(&self, inner: &Inner, name: &str) -> String {
-        let mut text =
-            format!("no metadata for topic '{name}' within {} ms (max.block.ms): ", inner.max_block.as_millis());
+        let mut text = format!("no metadata for topic '{name}' within {} ms (max.block.ms): ", inner.max_block_ms());
         let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
         if error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
             // Brokers do not tell the two apart (PITFALLS 60).

@@ -29,8 +29,9 @@ impl<'a, T> Slots<'a, T> {
     where
         T: Default + Clone,
     {
-        let before = alloc::vec![T::default(); count.saturating_sub(1)].into_boxed_slice();
-        Self::Owned { last: alloc::boxed::Box::new(T::default()), before }
+        let last = alloc::boxed::Box::new(T::default());
+        let before = alloc::vec![T::clone(&last); count.saturating_sub(1)].into_boxed_slice();
+        Self::Owned { last, before }
     }
 
     /// `count` fresh slots, for unit tests of the structures built on slots.

@@ -17,6 +17,7 @@ use crate::levels::{self, Levels};
 use crate::metrics::Sampling;
 use crate::partition::PartitionQuery;
 use crate::prepared::Hooks;
+use crate::problem::{Describe, describe};
 use crate::producer::Producer;
 use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Problem};
 
@@ -48,10 +49,15 @@ pub struct Builder {
     pub(crate) sampling: Sampling,
     pub(crate) levels: Levels,
     pub(crate) on_problem: Option<OnProblem>,
+    /// Puts problems into words, if anybody is to hear of them.
+    pub(crate) describe: Option<Describe>,
     on_warning: Option<OnWarning>,
+    /// Tells the warnings to whoever wants to hear them.
+    tell_warnings: Option<fn(&Self)>,
     /// What [`property`](Self::property) found odd.
     pub(super) warnings: Vec<ConfigWarning>,
-    refuse_unknown: bool,
+    /// What is to be done about names that nobody knows.
+    check_names: Option<fn(&Self) -> Result<(), ConfigError>>,
     pub(crate) hooks: Option<Box<Hooks>>,
     idempotence: Option<bool>,
     pub(super) delivery_timeout_ms: Option<u32>,
@@ -90,9 +96,11 @@ impl Builder {
             sampling: Sampling::default(),
             levels: Levels::default(),
             on_problem: None,
+            describe: if events::ON { Some(describe) } else { None },
             on_warning: None,
+            tell_warnings: if events::ON { Some(Self::tell_warnings) } else { None },
             warnings: Vec::new(),
-            refuse_unknown: false,
+            check_names: None,
             hooks: None,
             idempotence: None,
             delivery_timeout_ms: None,
@@ -283,19 +291,21 @@ impl Builder {
     /// panicking callbacks as well, as [`Problem::Application`].
     pub fn on_problem(mut self, told: impl Fn(&Problem, &str) + Send + 'static) -> Self {
         self.on_problem = Some(Box::new(told));
+        self.describe = Some(describe);
         self
     }
 
     /// Calls `told` with each [`ConfigWarning`] during [`build`](Self::build), on the calling thread.
     pub fn on_warning(mut self, told: impl Fn(&ConfigWarning) + Send + 'static) -> Self {
         self.on_warning = Some(Box::new(told));
+        self.tell_warnings = Some(Self::tell_warnings);
         self
     }
 
     /// Whether [`build`](Self::build) refuses properties whose names nobody knows, instead of warning of them as
     /// Java does. Default false.
     pub fn refuse_unknown(mut self, refuse: bool) -> Self {
-        self.refuse_unknown = refuse;
+        self.check_names = if refuse { Some(Self::check_names) } else { None };
         self
     }
 
@@ -430,14 +440,16 @@ impl Builder {
     /// poller or a thread.
     pub fn build(self) -> Result<Producer, ConfigError> {
         let (settings, limits) = self.settle()?;
-        settings.tell_warnings();
+        if let Some(tell) = settings.tell_warnings {
+            tell(&settings);
+        }
         crate::io::start(settings, &limits)
     }
 
     /// Applies the rules that depend on several settings.
     pub(crate) fn settle(mut self) -> Result<(Self, Limits), ConfigError> {
-        if self.refuse_unknown {
-            self.check_names()?;
+        if let Some(check) = self.check_names {
+            check(&self)?;
         }
         let core = &mut self.core;
         let possible = core.acks == Acks::All && core.retries > 0;

@@ -78,7 +78,7 @@ impl Names {
 }
 
 fn spawn(inner: Arc<Inner>, answers: Arc<Answers>, host: String) -> io::Result<()> {
-    std::thread::Builder::new().name("klamm-dns".into()).spawn(move || {
+    let work = move || {
         let mut addresses = Vec::new();
         for address in (host.as_str(), 0).to_socket_addrs().into_iter().flatten() {
             if !addresses.contains(&address.ip()) {
@@ -87,6 +87,6 @@ fn spawn(inner: Arc<Inner>, answers: Arc<Answers>, host: String) -> io::Result<(
         }
         answers.push(host, addresses);
         inner.wake_io();
-    })?;
-    Ok(())
+    };
+    super::spawn("klamm-dns", Box::new(work)).map(drop)
 }

@@ -210,9 +210,8 @@ impl Conn {
             return;
         }
         // Without a thread the bytes are lost, as `acks=0` allows.
-        let _ = std::thread::Builder::new().name("klamm-linger".into()).spawn(move || {
-            let _ = self.stream.write_all(&self.out[self.written..]);
-        });
+        let work = move || drop(self.stream.write_all(&self.out[self.written..]));
+        let _ = super::spawn("klamm-linger", Box::new(work));
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use klamm_core::{Action, BatchOutcome, ConnId, Disconnect, Event, Instant, Limits, Problem, Storage};
 use mio::{Poll, Token, Waker};
 
+use crate::Acks;
 use crate::cells::Completion;
 use crate::config::Builder;
 use crate::error::ConfigError;
@@ -20,9 +21,9 @@ use crate::inside::{become_io_thread, caught};
 use crate::io::dns::{Names, Resolved};
 use crate::io::socket::{Conn, Got, Phase, SocketOptions};
 use crate::metrics::Metering;
+use crate::problem::Describe;
 use crate::producer::Producer;
 use crate::shared::{COARSE, Inner, Life, Shared, Terms};
-use crate::{Acks, problem};
 
 const WAKER: Token = Token(usize::MAX);
 /// Bytes read from all connections in one turn, at most.
@@ -40,7 +41,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let max_block = settings.max_block();
     #[cfg(feature = "codecs")]
     let codecs = crate::codec::Pool::new(settings.core.compression, settings.levels);
-    let Builder { core: config, socket, on_problem, hooks, sampling, .. } = settings;
+    let Builder { core: config, socket, on_problem, describe, hooks, sampling, .. } = settings;
     let metering = Metering::new(sampling, config.client_id.as_str());
     let (events, announced) = (Events::new(config.client_id.as_str()), config.clone());
     let terms = Terms {
@@ -68,6 +69,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         socket,
         linger,
         on_problem,
+        describe,
         conns: Vec::new(),
         live: Vec::new(),
         inbox: vec![0; INBOX].into_boxed_slice(),
@@ -83,8 +85,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         jobs: false,
         names: Names::new(),
     };
-    let thread =
-        std::thread::Builder::new().name("klamm-io".into()).spawn(move || io.run()).map_err(ConfigError::Io)?;
+    let thread = super::spawn("klamm-io", Box::new(move || io.run())).map_err(ConfigError::Io)?;
     *inner.join.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
     Ok(Producer::new(inner))
 }
@@ -142,6 +143,7 @@ struct Io {
     socket: SocketOptions,
     linger: Option<Duration>,
     on_problem: Option<crate::config::OnProblem>,
+    describe: Option<Describe>,
     /// By connection slot.
     conns: Vec<Option<Box<Conn>>>,
     /// The slots in use.
@@ -436,8 +438,8 @@ impl Io {
                     if matches!(problem, Problem::Fatal(_)) {
                         shared.waiters.release_topics(None, &mut shared.released);
                     }
-                    if events::ON || self.on_problem.is_some() {
-                        let text = problem::describe(&problem, &shared.core);
+                    if let Some(describe) = self.describe {
+                        let text = describe(&problem, &shared.core);
                         self.events.problem(&text, matches!(problem, Problem::Fatal(_)));
                         self.problems.push((problem, text));
                     }

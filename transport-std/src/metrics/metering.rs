@@ -1,6 +1,5 @@
 //! Takes the counters at the ends of windows, and into snapshots. Lives under the producer's lock.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use crate::metrics::snapshot::Metrics;
 use crate::metrics::totals::{Gauges, Meters, Totals};
 use crate::metrics::windows::{Clock, Windows};
 use crate::shared::{Shared, Topics};
+use crate::sorted::Sorted;
 
 type Core = klamm_core::Producer<'static>;
 
@@ -48,8 +48,8 @@ pub(crate) struct Metering {
     start_ms: u64,
     clock: Clock,
     all: Windows<Totals>,
-    nodes: HashMap<i32, Windows<NodeStats>>,
-    topics: HashMap<TopicId, Windows<TopicStats>>,
+    nodes: Sorted<i32, Windows<NodeStats>>,
+    topics: Sorted<TopicId, Windows<TopicStats>>,
     /// When the I/O thread went to sleep, while it sleeps.
     asleep_since: Option<Instant>,
 }
@@ -64,8 +64,8 @@ impl Metering {
             start_ms: u64::try_from(now.as_millis()).unwrap_or(0),
             clock: Clock::new(sampling.num_samples, window, Instant::ZERO),
             all: Windows::default(),
-            nodes: HashMap::new(),
-            topics: HashMap::new(),
+            nodes: Sorted::default(),
+            topics: Sorted::default(),
             asleep_since: None,
         }
     }
@@ -106,7 +106,7 @@ impl Metering {
         self.all.end(&self.clock, self.totals(now, core));
         let mut known = 0;
         for (node, counters) in core.nodes() {
-            let windows = self.nodes.entry(node).or_default();
+            let windows = self.nodes.or_insert_with(node, Windows::default);
             if began_anew(windows, &counters) {
                 *windows = Windows::default();
             }
@@ -114,12 +114,12 @@ impl Metering {
             known += 1;
         }
         if self.nodes.len() > known {
-            self.nodes.retain(|node, _| core.node_stats(*node).is_some());
+            self.nodes.retain(|node| core.node_stats(node).is_some());
         }
-        self.topics.retain(|topic, _| core.topic_stats(*topic).is_some());
+        self.topics.retain(|topic| core.topic_stats(topic).is_some());
         for topic in &topics.entries {
             if let Some(counters) = core.topic_stats(topic.id) {
-                self.topics.entry(topic.id).or_default().end(&self.clock, counters);
+                self.topics.or_insert_with(topic.id, Windows::default).end(&self.clock, counters);
             }
         }
         // The next window has its own.
@@ -162,7 +162,7 @@ impl Shared {
         let gauges = Metering::gauges(now, core, waiters.waiting_for_space());
         let totals = Totals { gauges, ..metering.totals(now, core) };
         let nodes = core.nodes().map(|(id, counters)| {
-            let view = match metering.nodes.get(&id).filter(|windows| !began_anew(windows, &counters)) {
+            let view = match metering.nodes.get(id).filter(|windows| !began_anew(windows, &counters)) {
                 Some(windows) => windows.view(clock, now, counters),
                 None => Windows::default().view(clock, now, counters),
             };
@@ -170,7 +170,7 @@ impl Shared {
         });
         let topics = topics.entries.iter().filter_map(|topic| {
             let counters = core.topic_stats(topic.id)?;
-            let view = match metering.topics.get(&topic.id) {
+            let view = match metering.topics.get(topic.id) {
                 Some(windows) => windows.view(clock, now, counters),
                 None => Windows::default().view(clock, now, counters),
             };
