@@ -381,6 +381,6 @@ fn calls_in_a_waker_do_not_wait() {
     assert!(delivery.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     common::eventually("the waker has returned", || calls.1.lock().unwrap().is_some());
     let said = calls.1.lock().unwrap().take().unwrap();
-    assert_eq!(said, ["Full", "PartitionsUnknown", "PartitionsUnknown", "false"]);
+    assert_eq!(said, ["InCallback", "InCallback", "InCallback", "false"]);
     producer.close_now();
 }

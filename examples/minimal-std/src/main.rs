@@ -19,18 +19,18 @@ fn main() -> ExitCode {
 }
 
 /// The error's words, for people: which error it was, this program need not tell apart.
-fn words(error: impl Display) -> String {
+fn words(error: &dyn Display) -> String {
     error.to_string()
 }
 
 fn produce() -> Result<(), String> {
     let mut args = std::env::args().skip(1);
     let (Some(bootstrap), Some(topic)) = (args.next(), args.next()) else {
-        return Err(words("usage: minimal-std HOST:PORT TOPIC VALUE…"));
+        return Err("usage: minimal-std HOST:PORT TOPIC VALUE…".to_owned());
     };
-    let producer = Producer::builder().bootstrap_servers(bootstrap).build().map_err(words)?;
+    let producer = Producer::builder().bootstrap_servers(bootstrap).build().map_err(|error| words(&error))?;
     for value in args {
-        drop(producer.send(&Record::to(&topic).value(&value)).map_err(words)?);
+        drop(producer.send(&Record::to(&topic).value(&value)).map_err(|error| words(&error))?);
     }
-    producer.close(Duration::from_secs(30)).map_err(words)
+    producer.close(Duration::from_secs(30)).map_err(|error| words(&error))
 }

@@ -25,6 +25,8 @@ use crate::{Acks, Compression, MetadataRecoveryStrategy, OnGap, Partitioner, Pro
 pub(crate) type OnProblem = Box<dyn Fn(&Problem, &str) + Send>;
 /// Told about each [`ConfigWarning`].
 type OnWarning = Box<dyn Fn(&ConfigWarning) + Send>;
+/// Refuses settings.
+type Check = fn(&Builder) -> Result<(), ConfigError>;
 
 /// Settings of a [`Producer`], with Kafka's names and, unless said otherwise, Kafka's defaults.
 ///
@@ -57,7 +59,7 @@ pub struct Builder {
     /// What [`property`](Self::property) found odd.
     pub(super) warnings: Vec<ConfigWarning>,
     /// What is to be done about names that nobody knows.
-    check_names: Option<fn(&Self) -> Result<(), ConfigError>>,
+    check_names: Option<Check>,
     pub(crate) hooks: Option<Box<Hooks>>,
     idempotence: Option<bool>,
     pub(super) delivery_timeout_ms: Option<u32>,
