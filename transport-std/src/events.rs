@@ -6,13 +6,13 @@
 //! Whatever is noted under the producer's lock is told after it: a subscriber may send to the same producer.
 
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use klamm_core::{BatchOutcome, ErrorCode, Stats};
 
 use crate::error::DeliveryErrorKind;
 use crate::failures::Target;
+use crate::inside::caught;
 
 /// Whether anybody may listen.
 pub(crate) const ON: bool = cfg!(any(feature = "tracing", feature = "log"));
@@ -194,7 +194,7 @@ impl Events {
     pub(crate) fn tell(&mut self) {
         for note in self.notes.drain(..) {
             // A panic of somebody's subscriber must not end the producer.
-            let _ = catch_unwind(AssertUnwindSafe(|| note.tell(&self.client_id)));
+            let _ = caught(|| note.tell(&self.client_id));
         }
     }
 }

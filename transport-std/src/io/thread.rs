@@ -4,7 +4,6 @@
 //! then complete deliveries, connect, write, without the lock. Callers meet one lock per turn.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +24,9 @@ use crate::problem::Describe;
 use crate::producer::Producer;
 use crate::shared::{COARSE, Inner, Life, Shared, Terms};
 
+#[cfg(test)]
+mod tests;
+
 const WAKER: Token = Token(usize::MAX);
 /// Bytes read from all connections in one turn, at most.
 const INBOX: usize = 64 << 10;
@@ -36,6 +38,15 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Makes the core and starts the thread.
 pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, ConfigError> {
+    let io = prepare(settings, limits)?;
+    let inner = Arc::clone(&io.inner);
+    let thread = super::spawn("klamm-io", Box::new(move || io.run())).map_err(ConfigError::Io)?;
+    *inner.join.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
+    Ok(Producer::new(inner))
+}
+
+/// Makes the core, and all that the thread needs.
+fn prepare(settings: Builder, limits: &Limits) -> Result<Io, ConfigError> {
     let poll = Poll::new().map_err(ConfigError::Io)?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(ConfigError::Io)?;
     let max_block = settings.max_block();
@@ -63,8 +74,8 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
     let origin = std::time::Instant::now();
     let inner = Arc::new(Inner::new(core, metering, waker, origin, terms));
     inner.with(|shared| shared.tick(&inner));
-    let io = Io {
-        inner: Arc::clone(&inner),
+    Ok(Io {
+        inner,
         poll,
         socket,
         linger,
@@ -84,10 +95,7 @@ pub(crate) fn start(settings: Builder, limits: &Limits) -> Result<Producer, Conf
         #[cfg(feature = "codecs")]
         jobs: false,
         names: Names::new(),
-    };
-    let thread = super::spawn("klamm-io", Box::new(move || io.run())).map_err(ConfigError::Io)?;
-    *inner.join.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(thread);
-    Ok(Producer::new(inner))
+    })
 }
 
 /// Something that happened, to be told to the core.
@@ -172,14 +180,19 @@ impl Io {
         become_io_thread();
         let inner = Arc::clone(&self.inner);
         // Whatever becomes of the thread, nobody is left waiting for it.
-        let panicked = catch_unwind(AssertUnwindSafe(|| self.work(&inner))).is_err();
+        let panicked = caught(|| self.work(&inner)).is_err();
+        self.finish(&inner, panicked);
+    }
+
+    /// Every record gets its outcome: the one that was settled and not told yet, if there is one.
+    fn finish(mut self, inner: &Inner, panicked: bool) {
         let settled = std::mem::take(&mut self.completions);
         let on_problem = self.on_problem.take();
         let client_id = self.events.client_id();
         // Sockets close before those who wait for the end are told.
         drop(self);
         for completion in settled {
-            completion.deliver(&inner);
+            completion.deliver(inner);
         }
         inner.end(panicked);
         tell_reports(on_problem.as_ref(), inner.with(|shared| std::mem::take(&mut shared.reports)));
@@ -508,7 +521,7 @@ impl Io {
         for (problem, text) in self.problems.drain(..) {
             let Some(on_problem) = &self.on_problem else { break };
             // A panic of the caller's code must not end the producer.
-            if catch_unwind(AssertUnwindSafe(|| on_problem(&problem, &text))).is_err() {
+            if caught(|| on_problem(&problem, &text)).is_err() {
                 events::warn_user_code("on_problem panicked");
             }
         }
