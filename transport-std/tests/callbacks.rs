@@ -92,19 +92,25 @@ fn once_and_in_order_through_splits() {
     cluster.with(|cluster| {
         cluster.create_topic_with("small", TopicOptions { max_message_bytes: Some(1_000), ..TopicOptions::default() });
     });
-    let producer = producer(&cluster);
+    let producer = builder(&cluster.bootstrap_servers()).batch_size(1_600).linger_ms(10_000).build().unwrap();
+    // Only a partition that has taken a batch gets several at a time.
+    drop(producer.send(&Record::to("small").value("first").partition(0)).unwrap());
+    producer.flush();
+    // Five batches are on their way before one is answered.
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).then(Action::Delay(200))));
     let told = Told::default();
+    // Batches of thirteen small records are split; those of a single large one fail at once.
+    let is_large = |number: u32| number % 17 == 16;
     for number in 0..400 {
-        let large = number % 7 == 3;
-        let value = vec![b'x'; if large { 1_500 } else { 100 }];
+        let value = vec![b'x'; if is_large(number) { 1_500 } else { 100 }];
         producer.send_with(&Record::to("small").value(&value).partition(0), told.note(number)).unwrap();
     }
     producer.flush();
     assert_once_and_in_order(&told, 400, 1);
     for (number, outcome) in told.all() {
         match outcome {
-            Ok(_) => assert!(number % 7 != 3),
-            Err(error) => assert_eq!((number % 7, error.kind), (3, DeliveryErrorKind::RecordTooLarge)),
+            Ok(_) => assert!(!is_large(number)),
+            Err(error) => assert_eq!((is_large(number), error.kind), (true, DeliveryErrorKind::RecordTooLarge)),
         }
     }
 }

@@ -32,6 +32,10 @@ fn alike(index: usize) -> String {
     format!("record {index} of many that are all alike, alike, alike, alike")
 }
 
+fn text(value: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(value.unwrap_or_default()).into_owned()
+}
+
 #[test]
 fn every_codec_arrives_as_it_was_sent() {
     for compression in JOBS {
@@ -308,11 +312,14 @@ fn a_batch_that_cannot_be_turned_back_is_too_large() {
     }
 }
 
-/// The halves of a batch are compressed again, and keep their place while they are.
+/// The halves of a batch are compressed again, and keep their place while they are: by their sequences, and without any.
 #[test]
 fn halves_keep_their_place() {
-    for compression in JOBS {
-        let options = by_job(compression, slow(30)).configure(|config| config.linger_ms = 10);
+    for (compression, idempotent) in JOBS.into_iter().flat_map(|codec| [(codec, true), (codec, false)]) {
+        let options = by_job(compression, slow(30)).configure(move |config| {
+            (config.linger_ms, config.enable_idempotence) = (10, idempotent);
+            config.max_in_flight_requests_per_connection = if idempotent { 5 } else { 1 };
+        });
         let (mut world, topic) = warm(options, 1);
         let too_large = Fault::on(Api::Produce).then(Do::Error(error::MESSAGE_TOO_LARGE)).then(Do::Delay(20));
         world.cluster_mut().faults().push(too_large);
@@ -326,8 +333,12 @@ fn halves_keep_their_place() {
         world.verify();
         assert_eq!((world.delivered(), world.stats().batches_split), (101, 1));
         assert_eq!(world.stats().epoch_bumps, 0);
-        let sequences: Vec<i32> = world.cluster().log("t", 0).iter().map(|record| record.sequence).collect();
-        assert_eq!(sequences, (0..101).collect::<Vec<_>>());
+        let log = world.cluster().log("t", 0);
+        let values: Vec<String> = log.iter().skip(1).map(|record| text(record.value.as_deref())).collect();
+        assert_eq!(values, (0..100).map(alike).collect::<Vec<_>>());
+        if idempotent {
+            assert!(log.iter().map(|record| record.sequence).eq(0..101));
+        }
         assert_eq!(codecs_in_log(&world, 0).last(), Some(&format!("{compression:?}")));
     }
 }
