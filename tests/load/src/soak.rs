@@ -139,7 +139,7 @@ pub fn run(plan: &Plan) -> Result<()> {
         }
         if elapsed >= next_sample {
             next_sample += sample_every;
-            memory.push(resident_kib());
+            memory.push(resident_kib().saturating_sub(ledger.kib()));
         }
         if elapsed >= next_line {
             next_line += Duration::from_secs(60);
@@ -163,6 +163,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     flat(&memory)
 }
 
+/// Memory is told without that of the book-keeping.
 fn line(ledger: &Ledger, elapsed: Duration, cuts: &str) {
     let seconds = elapsed.as_secs_f64();
     println!(
@@ -171,7 +172,7 @@ fn line(ledger: &Ledger, elapsed: Duration, cuts: &str) {
         ledger.delivered as f64 / seconds,
         ledger.failed,
         ledger.outstanding(),
-        resident_kib() as f64 / 1024.0,
+        resident_kib().saturating_sub(ledger.kib()) as f64 / 1024.0,
     );
 }
 

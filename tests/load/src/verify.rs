@@ -92,6 +92,12 @@ impl Ledger {
         }
     }
 
+    /// Memory that its book-keeping takes, which grows with the records: one bit each.
+    #[must_use]
+    pub fn kib(&self) -> u64 {
+        self.places.values().map(|places| places.taken.len() as u64 / 128).sum()
+    }
+
     /// Records without an outcome.
     #[must_use]
     pub fn outstanding(&self) -> usize {
