@@ -153,7 +153,7 @@ impl State<'_> {
     pub(crate) fn learn_leader(&mut self, slot: u32, leader_id: i32, epoch: i32, epochs: bool) -> bool {
         let partition = self.partitions.at(slot);
         let (old_id, old_epoch) = (partition.leader_id, partition.leader_epoch);
-        if epochs && epoch >= 0 && old_epoch >= 0 && epoch < old_epoch {
+        if epochs && epoch >= 0 && epoch < old_epoch && !self.may_be_made_anew(slot, leader_id) {
             return false; // an answer from a broker that lags behind
         }
         let new_epoch = if epochs { epoch } else { -1 };
@@ -167,6 +167,18 @@ impl State<'_> {
             self.end_backoffs_of(slot);
         }
         new_epoch > old_epoch || leader_id != old_id
+    }
+
+    /// Without an id, a lower epoch may as well be that of a topic that was made again. A refused batch would settle
+    /// it (see `answered`), but where nothing can be sent nothing is refused: then whoever is named is tried. Should
+    /// the answer lag behind after all, that one refuses, and nothing is lost.
+    fn may_be_made_anew(&self, slot: u32, leader_id: i32) -> bool {
+        let partition = self.partitions.at(slot);
+        if leader_id < 0 || self.topics.at(partition.topic.into()).has_id() {
+            return false;
+        }
+        let leader = (partition.leader != NONE).then(|| self.brokers.at(partition.leader.into()));
+        leader.is_none_or(|leader| leader.backoff.failures > 0)
     }
 
     /// KIP-951: a refusal named the new leader.

@@ -131,7 +131,7 @@ impl State<'_> {
     fn apply_partition(&mut self) {
         let reading = &self.cluster.reading;
         let (topic, index, leader_id, epoch) = (reading.topic, reading.index, reading.leader_id, reading.leader_epoch);
-        let well = reading.partition_error == ErrorCode::NONE && leader_id >= 0;
+        let well = reading.partition_error == ErrorCode::NONE;
         let epochs = reading.version >= RELIABLE_EPOCHS;
         if topic == NONE || reading.topic_error != ErrorCode::NONE {
             return;
@@ -142,8 +142,10 @@ impl State<'_> {
         }
         let news = self.learn_leader(slot, leader_id, epoch, epochs);
         self.cluster.reading.progress |= news;
-        // A leaderless partition is worth another request only if something waits for it.
-        self.cluster.reading.unwell |= !well && self.partitions.at(slot).queued > 0;
+        // A leaderless partition is worth another request only if something waits for it. The answer may name a
+        // leader that was not believed.
+        let partition = self.partitions.at(slot);
+        self.cluster.reading.unwell |= (!well || partition.leader_id < 0) && partition.queued > 0;
     }
 }
 

@@ -205,6 +205,55 @@ fn a_topic_that_is_made_again_is_found_by_its_new_id() {
     }
 }
 
+/// Made again while its partition has nobody to send to, without ids: nothing can be refused, so nothing but the answer
+/// itself can say that the remembered epoch is another topic's. Java waits for ever (KAFKA-13488 mends it with ids).
+#[test]
+fn a_topic_that_is_made_again_while_nothing_can_be_sent_is_found_without_ids() {
+    for leader in [-1, 3] {
+        let versions = VersionSet::kafka_2_4();
+        let options = quick().cluster(ClusterOptions { versions, ..ClusterOptions::default() }).checks(Checks::NONE);
+        let (mut world, topic) = warm(options, 1);
+        for broker in [2, 1, 2, 1, 3] {
+            world.cluster_mut().move_leader("t", 0, broker);
+        }
+        world.send_value(topic, "moved").unwrap();
+        assert!(world.run_until_settled(5000));
+        world.cluster_mut().move_leader("t", 0, leader);
+        // If it is the leader, it is out of reach.
+        world.network_mut().refuse(3);
+        world.reset_connections();
+        let waits = world.send_value(topic, "v").unwrap();
+        world.run_for(3000);
+        assert!(world.outcome(waits).is_none(), "{leader}");
+        // Its leader is broker 1 now, at epoch 0.
+        world.cluster_mut().recreate_topic("t");
+        assert!(world.run_until_settled(5000), "{leader}");
+        assert!(world.outcome(waits).unwrap().is_delivered());
+        assert_eq!(world.cluster().record_count("t"), 1);
+    }
+}
+
+/// Where there are ids, a lower epoch under the same one is an answer that lags behind, leader or not.
+#[test]
+fn a_lower_epoch_of_the_same_topic_is_not_believed_for_want_of_a_leader() {
+    let (mut world, topic) = warm(quick(), 1);
+    for broker in [2, 3, 2, -1] {
+        world.cluster_mut().move_leader("t", 0, broker);
+    }
+    let waits = world.send_value(topic, "v").unwrap();
+    world.run_for(1000);
+    world.cluster_mut().clear_requests();
+    let stale = Fault::on(Api::Metadata).always().then(Do::Leader { leader_id: 1, leader_epoch: 2 });
+    world.cluster_mut().faults().push(stale);
+    world.run_for(5000);
+    assert!(world.outcome(waits).is_none());
+    assert_eq!(produces(&world).count(), 0);
+    world.cluster_mut().faults().clear();
+    world.cluster_mut().move_leader("t", 0, 2);
+    assert!(world.run_until_idle(3000));
+    world.verify();
+}
+
 /// The new id comes while a request with the former one is half written: what was lent does not change. (The world
 /// compares.)
 #[test]
