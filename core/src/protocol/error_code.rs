@@ -6,6 +6,7 @@ use core::fmt;
 ///
 /// [`Display`](fmt::Display) writes `NAME (code)`. The table of names is linked only where it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ErrorCode(i16);
 
 /// Constants and the table of names from one list, which has to go on without gaps from code −1.
