@@ -284,6 +284,9 @@ pub enum Problem {
     TooManyBrokers,
     /// A broker's host is longer than the storage's `host_bytes`; it cannot be used.
     HostTooLong,
+    /// A broker has no address that can be: its host is empty, or its port is not one of 1 to 65535. It cannot be
+    /// used, and nobody is contacted in its place.
+    BrokerAddress,
     /// A declared partition count was wrong.
     DeclaredPartitions(crate::TopicId),
     /// The topic's metadata has an error that retrying will not cure.

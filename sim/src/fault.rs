@@ -87,6 +87,13 @@ pub enum Action {
     NoBrokers,
     /// Metadata: this broker is missing.
     OmitBroker(i32),
+    /// Metadata: this broker is said to listen at this port, which may be none.
+    BrokerPort {
+        /// Node id of the broker.
+        node_id: i32,
+        /// As it stands in the answer.
+        port: i32,
+    },
     /// Metadata v13+: the error code of the whole answer, such as `REBOOTSTRAP_REQUIRED`.
     TopLevelError(i16),
     /// ApiVersions: error 35 in the layout of version 0, as for a version that the broker does not know.

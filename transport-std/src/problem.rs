@@ -13,6 +13,7 @@ pub(crate) fn describe(problem: &Problem, core: &klamm_core::Producer<'_>) -> St
         Problem::Fatal(code) => format!("the producer cannot go on: {code}"),
         Problem::TooManyBrokers => "more brokers than Limits::brokers: some partitions have to wait".to_owned(),
         Problem::HostTooLong => "a broker's host name is longer than Limits::host_bytes: it cannot be used".to_owned(),
+        Problem::BrokerAddress => "a broker has no possible host or port: it cannot be used".to_owned(),
         Problem::DeclaredPartitions(id) => format!("topic {}: the declared partition count is wrong", topic(id)),
         Problem::Topic(id, code) => format!("topic {}: {code}", topic(id)),
         Problem::EpochBumped => "a gap in a partition's sequence: the producer went on with a new epoch".to_owned(),

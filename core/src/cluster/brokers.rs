@@ -48,7 +48,7 @@ impl State<'_> {
             return;
         }
         if len as usize > self.hosts.stride() || len > u8::MAX.into() || len == 0 {
-            self.problems.report(Problem::HostTooLong);
+            self.problems.report(if len == 0 { Problem::BrokerAddress } else { Problem::HostTooLong });
             self.brokers.at_mut(slot.into()).host_len = 0;
             return;
         }
@@ -70,13 +70,19 @@ impl State<'_> {
         reading.host_at = reading.host_at.saturating_add(chunk.len());
     }
 
-    /// All of the broker was read. One that moved is connected anew, without backoff (KAFKA-7890).
-    pub(crate) fn end_broker(&mut self, slot: u16, port: u16) {
+    /// All of the broker was read. One that moved is connected anew, without backoff (KAFKA-7890). One whose
+    /// port cannot be counts as without a host, so that it is not connected.
+    pub(crate) fn end_broker(&mut self, slot: u16, port: i64) {
         if slot == NONE {
             return;
         }
         let changed = self.cluster.reading.host_changed;
+        let port = u16::try_from(port).unwrap_or(0);
         let broker = self.brokers.at_mut(slot.into());
+        if port == 0 {
+            broker.host_len = 0;
+            self.problems.report(Problem::BrokerAddress);
+        }
         let moved = changed || broker.port != port;
         broker.port = port;
         if !moved {

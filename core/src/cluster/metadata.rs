@@ -51,7 +51,7 @@ impl State<'_> {
             self.problems.cure(Problems::TOO_MANY_BROKERS);
         }
         if self.brokers.iter().all(|(_, broker)| !broker.in_use || broker.host_len > 0) {
-            self.problems.cure(Problems::HOST_TOO_LONG);
+            self.problems.cure(Problems::HOST_TOO_LONG | Problems::BROKER_ADDRESS);
         }
         for topic in 0..self.topics.len() {
             self.topics.at_mut(topic).asked = false;
@@ -102,7 +102,23 @@ impl State<'_> {
                 self.begin_anew(slot);
             }
         }
-        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let topic = self.topics.at(slot.into());
+        if topic.partitions < 0 || topic.declared {
+            // Records that wait for it get their partitions now, and these their leaders from what follows.
+            self.learn_partition_count(slot, i32::try_from(count).unwrap_or(i32::MAX));
+        }
+    }
+
+    /// All partitions of the topic were read. Kafka numbers them from 0 without gaps, so the largest index tells their
+    /// count even if the answer repeats some or leaves one out.
+    fn end_topic_partitions(&mut self) {
+        let (slot, last) = (self.cluster.reading.topic, self.cluster.reading.last_index);
+        if slot != NONE && last >= 0 {
+            self.learn_partition_count(slot, last.saturating_add(1));
+        }
+    }
+
+    fn learn_partition_count(&mut self, slot: u16, count: i32) {
         let topic = self.topics.at(slot.into());
         if topic.partitions != count || topic.declared {
             self.cluster.reading.progress = true;
@@ -136,6 +152,7 @@ impl State<'_> {
         if topic == NONE || reading.topic_error != ErrorCode::NONE {
             return;
         }
+        self.cluster.reading.last_index = self.cluster.reading.last_index.max(index);
         let slot = self.bind_spare_partition(topic, index);
         if slot == NIL {
             return; // its slot is bound on use, and its leader asked for then
@@ -166,7 +183,7 @@ impl Sink for MetadataSink<'_, '_> {
             }
             field::BROKER_PORT => {
                 let broker = reading.broker;
-                self.state.end_broker(broker, value as u16);
+                self.state.end_broker(broker, value);
             }
             field::TOPIC_ERROR => reading.topic_error = ErrorCode::from(value as i16),
             field::PARTITION_ERROR => reading.partition_error = ErrorCode::from(value as i16),
@@ -225,6 +242,7 @@ impl Sink for MetadataSink<'_, '_> {
         match field {
             field::TOPIC => {
                 reading.topic = NONE;
+                reading.last_index = -1;
                 reading.topic_error = ErrorCode::NONE;
                 reading.id = NO_UUID;
             }
@@ -237,8 +255,10 @@ impl Sink for MetadataSink<'_, '_> {
     }
 
     fn element_end(&mut self, field: u8) {
-        if field == field::PARTITION {
-            self.state.apply_partition();
+        match field {
+            field::PARTITION => self.state.apply_partition(),
+            field::TOPIC => self.state.end_topic_partitions(),
+            _ => {}
         }
     }
 }

@@ -128,7 +128,7 @@ impl Sink for ProduceSink<'_, '_> {
             }
             field::NODE_PORT => {
                 let node = self.reading().node;
-                self.state.end_broker(node, value as u16);
+                self.state.end_broker(node, value);
             }
             _ => {}
         }

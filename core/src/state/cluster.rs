@@ -118,6 +118,8 @@ pub(crate) struct MetadataResponse {
     pub(crate) id: [u8; 16],
     pub(crate) partition_error: ErrorCode,
     pub(crate) index: i32,
+    /// The largest index of the topic so far; −1 before the first.
+    pub(crate) last_index: i32,
     pub(crate) leader_id: i32,
     pub(crate) leader_epoch: i32,
     /// Something was learned: the brake on repeated requests is off (KIP-580).
@@ -144,6 +146,7 @@ impl MetadataResponse {
             id: NO_UUID,
             partition_error: ErrorCode::NONE,
             index: -1,
+            last_index: -1,
             leader_id: -1,
             leader_epoch: -1,
             progress: false,

@@ -90,6 +90,7 @@ impl Problems {
     pub(crate) const PEER: u8 = 2;
     pub(crate) const TOO_MANY_BROKERS: u8 = 4;
     pub(crate) const HOST_TOO_LONG: u8 = 8;
+    pub(crate) const BROKER_ADDRESS: u8 = 16;
 
     /// The bit of a problem that lasts until something cures it; 0 for one that is told each time.
     const fn lasting(problem: Problem) -> u8 {
@@ -98,6 +99,7 @@ impl Problems {
             Problem::Peer(_) => Self::PEER,
             Problem::TooManyBrokers => Self::TOO_MANY_BROKERS,
             Problem::HostTooLong => Self::HOST_TOO_LONG,
+            Problem::BrokerAddress => Self::BROKER_ADDRESS,
             _ => 0,
         }
     }

@@ -131,6 +131,10 @@ fn distort(response: &mut Response, effects: &Effects) {
         match action {
             Action::NoBrokers => response.brokers.clear(),
             Action::OmitBroker(id) => response.brokers.retain(|broker| broker.node_id != *id),
+            Action::BrokerPort { node_id, port } => {
+                let named = response.brokers.iter_mut().filter(|broker| broker.node_id == *node_id);
+                named.for_each(|broker| broker.port = *port);
+            }
             Action::TopLevelError(code) => response.error_code = *code,
             _ => {}
         }

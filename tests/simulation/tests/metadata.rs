@@ -477,3 +477,81 @@ fn each_topic_that_cannot_be_is_told() {
         assert_eq!(world.events().iter().filter(|(_, event)| *event == problem).count(), 1, "{topic}");
     }
 }
+
+/// A port that is none: the broker is not looked for at another one. Once its address is mended it is used.
+#[test]
+fn a_broker_at_an_impossible_port_is_not_contacted() {
+    for port in [65_536 + 9093, 65_536, -1, 0, i32::MAX] {
+        let options = quick().bootstrap("broker.sim:9092").configure(|config| config.metadata_max_age_ms = 1000);
+        let mut world = World::new(options);
+        world.cluster_mut().create_topic("t", 3);
+        let topic = world.topic("t");
+        world.cluster_mut().faults().push(Fault::on(Api::Metadata).always().then(Do::BrokerPort { node_id: 2, port }));
+        assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 1000));
+        let waits = world.send_to(topic, 1, "waits").unwrap();
+        let served = world.send_to(topic, 2, "served").unwrap();
+        world.run_for(5000);
+        assert!(world.outcome(served).unwrap().is_delivered());
+        assert!(world.outcome(waits).is_none());
+        // The bootstrap server, which is broker 1, and broker 3: nobody else was tried.
+        assert_eq!(world.connections_made(), 2, "{port}");
+        let problem = Event::Problem(Problem::BrokerAddress);
+        assert_eq!(world.events().iter().filter(|(_, event)| *event == problem).count(), 1);
+        world.cluster_mut().faults().clear();
+        assert!(world.run_until_idle(3000));
+        world.verify();
+        assert!(world.outcome(waits).unwrap().is_delivered());
+    }
+}
+
+/// A broker that was well and is then told at an impossible port is let go of.
+#[test]
+fn a_broker_that_moves_to_an_impossible_port_is_left() {
+    let (mut world, topic) = warm(quick().configure(|config| config.metadata_max_age_ms = 1000), 3);
+    let connections = world.connections_made();
+    world.cluster_mut().faults().push(Fault::on(Api::Metadata).always().then(Do::BrokerPort { node_id: 2, port: 0 }));
+    world.run_for(2000);
+    let waits = world.send_to(topic, 1, "waits").unwrap();
+    world.run_for(3000);
+    assert!(world.outcome(waits).is_none());
+    assert_eq!(world.connections_made(), connections);
+    world.cluster_mut().faults().clear();
+    assert!(world.run_until_idle(3000));
+    world.verify();
+    assert!(world.outcome(waits).unwrap().is_delivered());
+}
+
+/// Partitions are numbered from 0 without gaps, so the largest index tells how many there are, also where an answer
+/// repeats some or leaves one out.
+#[test]
+fn the_partition_count_follows_from_the_indexes() {
+    let odd = [
+        (Fault::on(Api::Metadata).then(Do::DuplicatePartitions), 3),
+        (Fault::on(Api::Metadata).partition(1).then(Do::DropPartition), 3),
+        (Fault::on(Api::Metadata).partition(2).then(Do::DropPartition), 2),
+        (Fault::on(Api::Metadata).then(Do::DuplicateTopic), 3),
+        (Fault::on(Api::Metadata).then(Do::ReversePartitions), 3),
+    ];
+    for (fault, count) in odd {
+        // In the first answer and in a later one.
+        let mut world = World::new(quick());
+        world.cluster_mut().create_topic("t", 3);
+        let topic = world.topic("t");
+        world.cluster_mut().faults().push(fault.clone().always());
+        world.run_for(1000);
+        assert_eq!(world.producer().partition_count(topic), Some(count), "{fault:?}");
+
+        let (mut world, topic) = warm(quick().configure(|config| config.metadata_max_age_ms = 1000), 3);
+        world.cluster_mut().faults().push(fault.clone().always());
+        let before = world.events().len();
+        world.run_for(3500);
+        assert_eq!(world.producer().partition_count(topic), Some(count), "{fault:?}");
+        // No count in between was told.
+        let told = world.events()[before..].iter().filter(|(_, event)| *event == Event::Topic(topic)).count();
+        assert_eq!(told, usize::from(count != 3), "{fault:?}");
+        world.cluster_mut().faults().clear();
+        world.cluster_mut().add_partitions("t", 2);
+        world.run_for(2000);
+        assert_eq!(world.producer().partition_count(topic), Some(5), "{fault:?}");
+    }
+}

@@ -93,6 +93,28 @@ fn a_wrong_declared_count_fails_only_what_relied_on_it() {
     }
 }
 
+/// Leaders come after the count in an answer, which may arrive in pieces: nothing leaves on the strength of a wrong count
+/// in between, also without a producer id to wait for.
+#[test]
+fn a_wrong_declared_count_is_corrected_before_leaders_are_known() {
+    let mut network = Network::default();
+    network.read = Pieces::Fixed(1);
+    let options = one_broker().network(network).configure(|config| {
+        config.enable_idempotence = false;
+        config.acks = Acks::Leader;
+        config.linger_ms = 0;
+    });
+    let mut world = World::new(options);
+    world.cluster_mut().create_topic("t", 4);
+    let topic = world.topic("t");
+    world.producer_mut().declare_partitions(topic, 3);
+    for index in 0..30 {
+        world.send_keyed(topic, format!("k{index}"), "v").unwrap();
+    }
+    assert!(world.run_until_settled(5000));
+    assert_eq!((world.delivered(), world.failed()), (0, 30));
+}
+
 /// A record for a partition beyond the real count, accepted on a declared one.
 #[test]
 fn an_explicit_partition_beyond_the_real_count_fails() {
