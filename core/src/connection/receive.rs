@@ -11,7 +11,11 @@ use crate::state::list::List;
 use crate::state::partition::NONE;
 use crate::state::reading::{ProduceResponse, Versions, VersionsRead};
 
+use super::transmit::PRODUCE_BY_ID;
 use crate::cluster::metadata::MetadataSink;
+
+/// The first version that tells topic ids (KIP-516).
+const METADATA_WITH_IDS: i16 = 10;
 
 impl State<'_> {
     /// Consumes all of `bytes`.
@@ -176,7 +180,12 @@ impl State<'_> {
         let idempotent = self.config.enable_idempotence;
         let versions = reading.versions;
         let missing = |version: i8| version == Versions::NONE;
-        if missing(versions.produce) || missing(versions.metadata) || (idempotent && missing(versions.init_producer_id))
+        // Azure Event Hubs offers what takes ids without giving any, but also what takes names.
+        let nameless = reading.ids_only && i16::from(versions.metadata) < METADATA_WITH_IDS;
+        if missing(versions.produce)
+            || missing(versions.metadata)
+            || nameless
+            || (idempotent && missing(versions.init_producer_id))
         {
             return Err(PeerError::UnsupportedVersion);
         }
@@ -220,7 +229,10 @@ impl Sink for VersionsSink<'_, '_> {
                 let version =
                     negotiate(api.ours(), ApiRange { min: read.min, max }).map_or(Versions::NONE, |v| v as i8);
                 match api {
-                    ApiKey::Produce => read.versions.produce = version,
+                    ApiKey::Produce => {
+                        read.versions.produce = version;
+                        read.ids_only = read.min >= PRODUCE_BY_ID;
+                    }
                     ApiKey::Metadata => read.versions.metadata = version,
                     ApiKey::InitProducerId => read.versions.init_producer_id = version,
                     ApiKey::ApiVersions => read.api_versions_max = max.clamp(0, i8::MAX.into()) as i8,

@@ -19,7 +19,7 @@ use crate::state::partition::NONE;
 use crate::state::slots::Slab;
 
 /// The first version that names topics by id alone.
-const PRODUCE_BY_ID: i16 = 13;
+pub(crate) const PRODUCE_BY_ID: i16 = 13;
 
 impl State<'_> {
     /// Makes sure that the connection has a request on its way if there is one to send.

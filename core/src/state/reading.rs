@@ -83,12 +83,22 @@ pub(crate) struct VersionsRead {
     pub(crate) min: i16,
     pub(crate) versions: Versions,
     pub(crate) api_versions_max: i8,
+    /// It takes Produce requests that name topics by id only.
+    pub(crate) ids_only: bool,
     pub(crate) throttle_ms: u32,
 }
 
 impl VersionsRead {
     pub(crate) const fn new() -> Self {
-        Self { error: ErrorCode::NONE, key: -1, min: 0, versions: Versions::new(), api_versions_max: 0, throttle_ms: 0 }
+        Self {
+            error: ErrorCode::NONE,
+            key: -1,
+            min: 0,
+            versions: Versions::new(),
+            api_versions_max: 0,
+            ids_only: false,
+            throttle_ms: 0,
+        }
     }
 }
 

@@ -101,6 +101,21 @@ fn a_broker_that_is_too_old_is_a_problem_but_not_the_end() {
     assert_eq!(world.delivered(), 1);
 }
 
+/// One that takes topics by id alone but gives no ids cannot be produced to, and is not asked what it does not offer.
+#[test]
+fn a_broker_that_wants_ids_but_gives_none_is_a_problem() {
+    let versions = VersionSet::kafka_4_3().with(Api::Produce, 13, 13).with(Api::Metadata, 0, 9);
+    let (mut world, topic) = world_with(with(versions.clone()), 1);
+    let record = world.send_value(topic, "v").unwrap();
+    world.run_for(10_000);
+    assert!(world.saw(Event::Problem(Problem::Peer(PeerError::UnsupportedVersion))));
+    assert!(world.outcome(record).is_none());
+    assert_eq!(produces(&world).count(), 0);
+    world.cluster_mut().set_versions(1, versions.with(Api::Metadata, 0, 10));
+    assert!(world.run_until_idle(2000));
+    assert_eq!(world.delivered(), 1);
+}
+
 /// What a broker can do is read from the API in question and from nothing else: each API has a range of its own here, none of which
 /// begins at 0 (PITFALLS 46).
 #[test]
