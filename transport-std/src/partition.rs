@@ -42,7 +42,7 @@ pub struct Leader {
 
 /// Waits for the topic's metadata, and tells what it says.
 pub(crate) fn partitions_for(inner: &Inner, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
-    sending::block(inner, topic, |shared| {
+    sending::ask(inner, topic, |shared| {
         if shared.life != Life::Open {
             return Err(klamm_core::SendError::Closed);
         }

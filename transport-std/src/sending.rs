@@ -88,6 +88,11 @@ impl<'p> Waiting<'p> {
         Self { inner, place: Place::New, started: None, since: None }
     }
 
+    /// For an attempt that takes no memory: it begins without a look at the queue for space.
+    fn question(inner: &'p Inner) -> Self {
+        Self { place: Place::Done, ..Self::new(inner) }
+    }
+
     /// The attempt succeeded and was not the last: the next one begins anew, within the same time.
     pub(crate) fn again(&mut self) {
         self.place = Place::New;
@@ -225,13 +230,30 @@ impl Drop for Waiting<'_> {
 pub(crate) fn block<T>(
     inner: &Inner,
     topic: &str,
+    attempt: impl FnMut(&mut Shared) -> Result<T, klamm_core::SendError>,
+) -> Result<T, SendError> {
+    run(inner, Waiting::new(inner), topic, attempt)
+}
+
+/// As [`block`], for what takes no memory: it does not queue behind those who wait for some.
+pub(crate) fn ask<T>(
+    inner: &Inner,
+    topic: &str,
+    attempt: impl FnMut(&mut Shared) -> Result<T, klamm_core::SendError>,
+) -> Result<T, SendError> {
+    run(inner, Waiting::question(inner), topic, attempt)
+}
+
+fn run<T>(
+    inner: &Inner,
+    mut waiting: Waiting<'_>,
+    topic: &str,
     mut attempt: impl FnMut(&mut Shared) -> Result<T, klamm_core::SendError>,
 ) -> Result<T, SendError> {
     if on_io_thread() {
         let once = |shared: &mut Shared| attempt(shared).map_err(|refused| shared.refusal(refused, topic));
         return inner.with(once).map_err(not_here);
     }
-    let mut waiting = Waiting::new(inner);
     let parker = Parker::current();
     let waker = Waker::from(Arc::clone(&parker));
     loop {

@@ -217,6 +217,27 @@ fn a_newcomer_does_not_pass_those_who_wait() {
     producer.close_now();
 }
 
+/// Who asks for metadata takes no memory, so it does not queue behind those who wait for some.
+#[test]
+fn questions_about_metadata_do_not_wait_for_memory() {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    let cluster = cluster(1, 3);
+    let producer = builder(&cluster.bootstrap_servers()).buffer_memory(64 << 10).build().unwrap();
+    producer.partition_count("t").unwrap();
+    cluster.with(|cluster| _ = cluster.faults().push(Fault::on(Api::Produce).always().then(Action::NoAnswer)));
+    fill(&producer);
+    let value = [0; 12_000];
+    let record = Record::to("t").value(&value);
+    let mut waiting = Box::pin(producer.send_async(&record));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(producer.partition_count("t").unwrap(), 3);
+    assert_eq!(producer.partitions_for("t").unwrap().len(), 3);
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    producer.close_now();
+}
+
 #[test]
 fn nobody_is_overtaken_twice_while_the_buffer_is_full() {
     const SENDERS: usize = 8;
