@@ -401,11 +401,18 @@ pub struct CloseError {
     /// How many of the records outstanding at the call failed. Each one's
     /// [`Delivery`](crate::Delivery) says why, and what is known of it.
     pub undelivered: u64,
+    /// The producer's thread is still in code of the application's that has not returned, such as a callback. It ends,
+    /// and the records that are counted here have their outcomes, once that code returns.
+    pub stuck: bool,
 }
 
 impl fmt::Display for CloseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "closed with {} records undelivered", self.undelivered)
+        write!(f, "closed with {} records undelivered", self.undelivered)?;
+        if self.stuck {
+            f.write_str("; a callback or other code of the application's has not returned")?;
+        }
+        Ok(())
     }
 }
 

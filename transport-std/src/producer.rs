@@ -327,6 +327,9 @@ impl Producer {
     /// Every handle is closed with it. Closing again waits for the same end. In a callback it does not wait
     /// for the end: it returns `Ok` at once, and what is not delivered within `timeout` fails all the same.
     ///
+    /// A callback (or an interceptor, or a waker) that does not return is waited for in vain for six seconds beyond
+    /// `timeout`. Then this returns an error that says so; the callback still runs, and with it the producer's thread.
+    ///
     /// # Errors
     /// How many records were outstanding at the call and were not delivered.
     pub fn close(&self, timeout: Duration) -> Result<(), CloseError> {
@@ -339,15 +342,17 @@ impl Producer {
         if !inner.wait_ended(Some(now.after(timeout.saturating_add(GRACE)))) {
             inner.with(|shared| shared.fail_all(inner.now()));
         }
-        self.join();
-        match inner.with(|shared| shared.undelivered) {
-            0 => Ok(()),
-            undelivered => Err(CloseError { undelivered }),
-        }
+        let stuck = !self.join();
+        let undelivered = inner.with(|shared| {
+            let open = if stuck { shared.cells.outstanding() } else { 0 };
+            shared.undelivered.saturating_add(open)
+        });
+        if undelivered == 0 && !stuck { Ok(()) } else { Err(CloseError { undelivered, stuck }) }
     }
 
     /// Ends the producer at once: every outstanding record fails with
-    /// [`DeliveryErrorKind::Closed`](crate::DeliveryErrorKind::Closed), whatever became of it.
+    /// [`DeliveryErrorKind::Closed`](crate::DeliveryErrorKind::Closed), whatever became of it. Waits for a callback that
+    /// is running to return, for five seconds at most.
     pub fn close_now(&self) {
         let inner = self.inner();
         inner.with(|shared| shared.fail_all(inner.now()));
@@ -356,18 +361,22 @@ impl Producer {
         }
     }
 
-    fn join(&self) {
+    /// Waits for the end of the I/O thread; false if it is stuck in the application's code.
+    fn join(&self) -> bool {
         let inner = self.inner();
         if !inner.wait_ended(Some(inner.now().after(GRACE * 4))) {
             // It is stuck in something of its own: end without its consent.
             inner.with(Shared::abandon);
-            inner.wait_ended(None);
+            if !inner.wait_ended(Some(inner.now().after(GRACE))) {
+                return false;
+            }
         }
         let thread = inner.join.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // A panic of the thread was told to everyone already.
             let _ = thread.join();
         }
+        true
     }
 
     /// How many partitions the topic has, those without a leader included. Waits for its metadata, at
@@ -377,7 +386,7 @@ impl Producer {
     /// As [`send`](Self::send).
     pub fn partition_count(&self, topic: &str) -> Result<u32, SendError> {
         let inner = self.inner();
-        sending::block(inner, topic, |shared| {
+        sending::ask(inner, topic, |shared| {
             if shared.life != Life::Open {
                 return Err(klamm_core::SendError::Closed);
             }

@@ -106,6 +106,32 @@ fn waiting_callers_are_released_while_close_still_drains() {
     });
 }
 
+/// A callback that does not return holds up the I/O thread, but not `close` (PITFALLS 20).
+#[test]
+fn close_does_not_wait_for_ever_for_a_callback() {
+    let cluster = cluster(1, 1);
+    let producer = producer(&cluster);
+    let (entered, has_entered) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let hang = move |_| {
+        entered.send(()).unwrap();
+        let _ = released.recv();
+    };
+    producer.send_with(&Record::to("t").value("v"), hang).unwrap();
+    has_entered.recv_timeout(PATIENCE).unwrap();
+    let open = producer.try_send(&Record::to("t").value("behind it")).unwrap();
+    let started = Instant::now();
+    let error = producer.close(Duration::from_millis(100)).unwrap_err();
+    assert!(started.elapsed() < PATIENCE);
+    assert!(error.stuck && error.undelivered >= 1, "{error:?}");
+    assert!(error.to_string().contains("has not returned"), "{error}");
+    assert!(open.try_get().is_none());
+    // It goes on running; once it returns, everything has its outcome.
+    drop(release);
+    assert!(open.wait_timeout(PATIENCE).expect("an outcome").is_err());
+    assert!(!producer.close(PATIENCE).unwrap_err().stuck);
+}
+
 #[test]
 fn dropping_the_last_handle_drains_in_the_background() {
     let cluster = cluster(1, 2);
