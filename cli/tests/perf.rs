@@ -40,6 +40,16 @@ fn one_summary() {
 
 #[test]
 fn windows_and_warm_up() {
+    // 3000 records at 2000 a second. A busy machine may be slower, but not five times in a row.
+    let mut rates = Vec::new();
+    while rates.last().is_none_or(|&rate| rate < 1500.0) {
+        assert!(rates.len() < 5, "{rates:?}");
+        rates.push(paced_run());
+    }
+}
+
+/// Checks a run at 2000 records a second, and returns its rate: no machine makes it faster than it was told.
+fn paced_run() -> f64 {
     let cluster = cluster();
     let flags = ["--num-records", "3000", "--record-size", "10", "--throughput", "2000", "--reporting-interval", "200"];
     let run = perf(&cluster, &[&flags[..], &["--warmup-records", "1000"]].concat());
@@ -47,14 +57,17 @@ fn windows_and_warm_up() {
     let lines: Vec<&str> = run.stdout.lines().collect();
     assert_eq!(lines[0], "Warmup first 1000 records. Steady state results will print after the complete test summary.");
     assert!(lines.contains(&"In steady state."), "{}", run.stdout);
-    let windows = lines.iter().filter(|l| is(WINDOW, l)).count();
-    assert!((4..=9).contains(&windows), "{}", run.stdout);
     assert!(is(&format!("^3000{TAIL}"), lines[lines.len() - 2]), "{}", run.stdout);
     assert!(is(&format!("^2000 steady state{TAIL}"), lines[lines.len() - 1]), "{}", run.stdout);
-    assert_eq!(lines.len(), 1 + 1 + windows + 2);
-    // 3000 records at 2000 a second: the rate is kept.
     let rate: f64 = lines[lines.len() - 2].split(' ').nth(3).unwrap().parse().unwrap();
-    assert!((1500.0..2100.0).contains(&rate), "{rate}");
+    assert!(rate < 2100.0, "{rate}");
+    let windows = lines.iter().filter(|l| is(WINDOW, l)).count();
+    // One in 200 ms at most; in a window without a record none is printed.
+    let most = (3000.0 / rate / 0.2) as usize + 1;
+    assert!((1..=most).contains(&windows), "{}", run.stdout);
+    assert!(rate < 1500.0 || windows >= 4, "{}", run.stdout);
+    assert_eq!(lines.len(), 1 + 1 + windows + 2);
+    rate
 }
 
 #[test]
