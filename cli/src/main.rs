@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod failure;
 mod help;
 mod interrupt;
 mod lines;

@@ -6,11 +6,12 @@ use klamm::{Producer, Record, SendError};
 
 use crate::args::Produce;
 use crate::config::{self, Settings, Usage};
+use crate::failure::Failure;
 use crate::interrupt;
 use crate::lines::{Line, Lines};
 use crate::progress::Progress;
 use crate::reader::{self, LineReader, Parsed};
-use crate::report::{Failure, Outcome, Reporter, Summary};
+use crate::report::{Outcome, Reporter, Summary};
 
 /// The names under which Kafka knows its line reader, over the years.
 const LINE_READERS: [&str; 3] =

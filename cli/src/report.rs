@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering};
 use std::thread::JoinHandle;
 
-use klamm::{Delivery, DeliveryError, Fate, RecordMetadata, SendError};
+use klamm::{Delivery, DeliveryError, Fate, RecordMetadata};
 
+use crate::failure::Failure;
 use crate::output;
 use crate::progress::Progress;
 use crate::tally::Tally;
@@ -25,43 +26,6 @@ pub(crate) enum Outcome {
     Delivered(RecordMetadata),
     /// Failed, or never accepted.
     Failed(Failure),
-}
-
-/// Why a record failed, and what is known of it.
-pub(crate) struct Failure {
-    pub(crate) message: String,
-    /// The message without what differs from record to record.
-    pub(crate) cause: String,
-    fate: Fate,
-}
-
-impl Failure {
-    /// A record that never left this process.
-    pub(crate) fn not_sent(message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { cause: message.clone(), message, fate: Fate::NotWritten }
-    }
-}
-
-impl From<SendError> for Failure {
-    fn from(error: SendError) -> Self {
-        let mut failure = Self::not_sent(error.to_string());
-        if let SendError::TooLarge { max, .. } = error {
-            failure.cause =
-                format!("larger than {max} bytes: raise max.request.size (and buffer.memory if that is smaller)");
-        }
-        failure
-    }
-}
-
-impl From<DeliveryError> for Failure {
-    fn from(error: DeliveryError) -> Self {
-        let fate = match error.fate {
-            Fate::NotWritten => "not in the log",
-            Fate::Unknown => "may be in the log",
-        };
-        Self { message: error.to_string(), cause: format!("{} ({fate})", error.kind), fate: error.fate }
-    }
 }
 
 impl From<Result<RecordMetadata, DeliveryError>> for Outcome {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::report::Failure;
 
 /// Records told one by one.
 const SINGLY: u64 = 10;

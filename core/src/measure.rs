@@ -1,9 +1,6 @@
 //! What Kafka's metrics need beyond [`Stats`](crate::Stats), with the feature `metrics`. The rooms call these functions
 //! once per batch, request or response; without the feature they are empty, and the slots hold nothing for them.
 
-#[cfg(feature = "metrics")]
-pub(crate) use on::Measured;
-
 /// Without the feature: nothing is counted, at no cost.
 #[cfg(not(feature = "metrics"))]
 #[allow(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "the same calls as with the feature")]
@@ -39,15 +36,7 @@ mod on {
     use crate::state::State;
     use crate::state::connection::{ConnectionState, InFlight, Peer};
     use crate::state::partition::NONE;
-    use crate::stats::{Measurements, NodeStats};
-
-    /// What the producer counts as a whole.
-    #[derive(Debug, Default)]
-    pub(crate) struct Measured {
-        pub(crate) all: Measurements,
-        /// The traffic with bootstrap servers whose node ids are not known yet.
-        pub(crate) bootstrap: NodeStats,
-    }
+    use crate::stats::NodeStats;
 
     impl State<'_> {
         /// A batch takes no more records, and is not compressed yet.

@@ -1,24 +1,22 @@
 //! What callers and the I/O thread share: the core and its tables, under one lock.
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use klamm_core::{Accepted, BatchOutcome, ErrorCode, Instant, TopicId};
+use klamm_core::{Accepted, Instant, TopicId};
 
 use crate::callbacks::{Callback, Callbacks, Settle};
 use crate::cells::Cells;
 #[cfg(feature = "codecs")]
 use crate::codec::{Bench, Pool};
 use crate::delivery::Delivery;
-use crate::error::SendError;
 use crate::failures::Failures;
 use crate::metrics::Metering;
 use crate::prepared::Hooks;
 use crate::record::Record;
+use crate::topics::Topics;
 use crate::waiters::Waiters;
 use crate::wake::wake_all;
 
@@ -167,7 +165,7 @@ impl Inner {
     }
 
     /// `max.block.ms`, which came as so many.
-    fn max_block_ms(&self) -> u64 {
+    pub(crate) fn max_block_ms(&self) -> u64 {
         self.max_block.as_millis() as u64
     }
 
@@ -564,88 +562,6 @@ impl Shared {
         self.waiters.close(false, &mut self.released);
         self.wake_if_asleep();
     }
-
-    /// What a caller hears who waited for space in vain.
-    pub(crate) fn space_cause(&self, inner: &Inner) -> String {
-        let mut text = format!(
-            "no space for the record within {} ms (max.block.ms): buffer.memory ({} bytes) is exhausted: ",
-            inner.max_block_ms(),
-            self.core.buffer_total_bytes()
-        );
-        if !self.failures.describe(inner.now(), &mut text) {
-            text.push_str("the brokers accept data more slowly than it is sent");
-        }
-        text
-    }
-
-    /// What a caller hears who waited for metadata in vain.
-    pub(crate) fn metadata_cause(&self, inner: &Inner, name: &str) -> String {
-        let mut text = format!("no metadata for topic '{name}' within {} ms (max.block.ms): ", inner.max_block_ms());
-        let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
-        if error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
-            // Brokers do not tell the two apart (PITFALLS 60).
-            let _ = write!(text, "{error}: it does not exist, or this client may not describe it");
-        } else if error != ErrorCode::NONE {
-            let _ = write!(text, "{error}");
-        } else if !self.failures.describe(inner.now(), &mut text) {
-            text.push_str("no broker has answered yet");
-        }
-        text
-    }
-
-    /// A caller of `try_send`, or one whom waiting does not help, hears of this error.
-    pub(crate) fn count_refusal(&mut self, error: &SendError) {
-        let meters = &mut self.metering.meters;
-        match error {
-            SendError::Full => meters.exhausted += 1,
-            SendError::PartitionsUnknown => {}
-            _ => meters.refused += 1,
-        }
-    }
-
-    /// Why a batch met its delivery timeout, if no broker said so: why connections failed.
-    pub(crate) fn timeout_cause(&self, outcome: &BatchOutcome) -> Option<Arc<str>> {
-        use klamm_core::DeliveryError::TimedOut;
-        let TimedOut { last: ErrorCode::NONE | ErrorCode::NETWORK_EXCEPTION } = outcome.result.err()?.error else {
-            return None;
-        };
-        let mut text = String::new();
-        self.failures.describe(self.now, &mut text).then(|| Arc::from(text))
-    }
-
-    /// The error of a caller whose record the core refused, if waiting does not help.
-    pub(crate) fn refusal(&self, error: klamm_core::SendError, name: &str) -> SendError {
-        use klamm_core::SendError as Core;
-        if self.life == Life::Broken {
-            return SendError::Broken;
-        }
-        match error {
-            Core::Full | Core::BrokerShare => SendError::Full,
-            Core::PartitionsUnknown => {
-                let error = self.topics.id(name).map_or(ErrorCode::NONE, |id| self.core.topic_error(id));
-                if error == ErrorCode::NONE || error.is_retriable() {
-                    SendError::PartitionsUnknown
-                } else {
-                    SendError::Topic { error, topic: name.into() }
-                }
-            }
-            Core::TooLarge { size, max } => SendError::TooLarge { size, max },
-            Core::NoSuchPartition { partitions } => SendError::NoSuchPartition { partitions },
-            Core::TooManyTopics { max } => SendError::TooManyTopics { max },
-            Core::TopicName { max } => SendError::TopicName { max },
-            Core::Timestamp => SendError::InvalidTimestamp,
-            Core::Fatal(code) => SendError::Fatal(code),
-            _ => SendError::Closed,
-        }
-    }
-}
-
-/// The topics in use, with a short way to the one used last.
-#[derive(Default)]
-pub(crate) struct Topics {
-    pub(crate) entries: Vec<Topic>,
-    index: HashMap<Arc<str>, usize>,
-    last: usize,
 }
 
 /// Whether a caller waits for what is missing.
@@ -655,46 +571,4 @@ pub(crate) enum Patience {
     None,
     /// `send`, `send_async`: for space, and for the topic's metadata as Java's `send` does.
     Waits,
-}
-
-/// A topic in use.
-pub(crate) struct Topic {
-    pub(crate) name: Arc<str>,
-    pub(crate) id: TopicId,
-    /// Its partition count has been seen.
-    known: bool,
-}
-
-impl Topics {
-    #[inline]
-    fn last(&self, name: &str) -> Option<usize> {
-        let topic = self.entries.get(self.last)?;
-        (*topic.name == *name).then_some(self.last)
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        self.index.get(name).copied()
-    }
-
-    /// The topic of that name.
-    pub(crate) fn id(&self, name: &str) -> Option<TopicId> {
-        self.find(name).map(|at| self.entries[at].id)
-    }
-
-    fn insert(&mut self, name: &str, id: TopicId) -> usize {
-        let name: Arc<str> = name.into();
-        let at = self.entries.len();
-        self.index.insert(Arc::clone(&name), at);
-        self.entries.push(Topic { name, id, known: false });
-        at
-    }
-
-    /// Removes the first topic that `forget` lets go.
-    fn remove_first(&mut self, mut forget: impl FnMut(TopicId) -> bool) -> bool {
-        let Some(at) = self.entries.iter().position(|topic| forget(topic.id)) else { return false };
-        self.entries.remove(at);
-        self.index = self.entries.iter().enumerate().map(|(at, topic)| (Arc::clone(&topic.name), at)).collect();
-        self.last = 0;
-        true
-    }
 }

@@ -12,9 +12,9 @@ use klamm::{Delivery, Producer, Record, SendError};
 
 use crate::args::Perf;
 use crate::config::{Settings, Usage};
+use crate::failure::Failure;
 use crate::output::print;
 use crate::progress::Progress;
-use crate::report::Failure;
 use collector::{Clock, Collector, Plan};
 use payload::Payload;
 

@@ -8,6 +8,8 @@ pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod identity;
 pub(crate) mod list;
+#[cfg(feature = "metrics")]
+pub(crate) mod measured;
 pub(crate) mod outgoing;
 pub(crate) mod partition;
 pub(crate) mod queues;
@@ -58,7 +60,7 @@ pub(crate) struct State<'a> {
     pub(crate) random: Random,
     pub(crate) stats: Stats,
     #[cfg(feature = "metrics")]
-    pub(crate) measured: crate::measure::Measured,
+    pub(crate) measured: crate::state::measured::Measured,
     /// The latest `now`; time never runs back in here (PITFALLS 51).
     pub(crate) now: Instant,
     /// Unix time minus `now`, in milliseconds, once a wall clock was set.
@@ -160,7 +162,7 @@ impl<'a> State<'a> {
             random: Random::new(seed),
             stats: Stats::default(),
             #[cfg(feature = "metrics")]
-            measured: crate::measure::Measured::default(),
+            measured: crate::state::measured::Measured::default(),
             now,
             wall_offset_ms: None,
             record_time: now.as_millis() as i64,

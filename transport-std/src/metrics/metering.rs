@@ -8,8 +8,9 @@ use klamm_core::{ConfigError, Instant, NodeStats, TopicId, TopicStats};
 use crate::metrics::snapshot::Metrics;
 use crate::metrics::totals::{Gauges, Meters, Totals};
 use crate::metrics::windows::{Clock, Windows};
-use crate::shared::{Shared, Topics};
+use crate::shared::Shared;
 use crate::sorted::Sorted;
+use crate::topics::Topics;
 
 type Core = klamm_core::Producer<'static>;
 
