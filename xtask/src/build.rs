@@ -9,10 +9,13 @@ use serde_json::Value;
 use crate::Result;
 use crate::needs::toolchain;
 
+/// What is measured is compiled whole: in pieces it inlines less and measures differently, whatever the caller's settings.
+const WHOLE: (&str, &str) = ("CARGO_INCREMENTAL", "0");
+
 /// Builds the bench program.
 pub(crate) fn bench_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "-p", "klamm-bench"]).current_dir(crate::root());
+    cargo.args(["build", "--release", "-p", "klamm-bench"]).current_dir(crate::root()).envs([WHOLE]);
     executable(cargo, "klamm-bench")
 }
 
@@ -46,7 +49,7 @@ pub(crate) fn minimal_dependencies() -> Result<BTreeSet<String>> {
 fn own_workspace(dir: &str, target_dir: &str) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--target-dir"]).arg(crate::root().join(target_dir));
-    cargo.current_dir(crate::root().join(dir));
+    cargo.current_dir(crate::root().join(dir)).envs([WHOLE]);
     executable(cargo, dir)
 }
 
@@ -61,7 +64,7 @@ pub(crate) fn minimal_firmware(target: &str) -> Result<PathBuf> {
     // Run in its folder: its own workspace and linker settings apply. Its output stays out of that folder.
     cargo.args(["build", "--release", "--target", target]).args(toolchain.args());
     cargo.arg("--target-dir").arg(crate::root().join("target/minimal-thumb"));
-    cargo.envs(toolchain.env(target)).current_dir(dir);
+    cargo.envs(toolchain.env(target)).envs([WHOLE]).current_dir(dir);
     executable(cargo, &format!("examples/minimal-thumb for {target}"))
 }
 
