@@ -97,8 +97,7 @@ fn a_wrong_declared_count_fails_only_what_relied_on_it() {
 /// in between, also without a producer id to wait for.
 #[test]
 fn a_wrong_declared_count_is_corrected_before_leaders_are_known() {
-    let mut network = Network::default();
-    network.read = Pieces::Fixed(1);
+    let network = Network { read: Pieces::Fixed(1), ..Network::default() };
     let options = one_broker().network(network).configure(|config| {
         config.enable_idempotence = false;
         config.acks = Acks::Leader;
