@@ -446,3 +446,27 @@ fn retries_are_byte_identical() {
         }
     }
 }
+
+/// A retry that is appended in the very millisecond of its batch's largest timestamp is answered like a duplicate: its
+/// append time is not told (decision 19), and the check of the logs knows that.
+#[test]
+fn an_append_time_that_could_be_a_duplicates_is_not_told() {
+    let run = |largest: i64| {
+        let mut world = World::new(one_broker().configure(|config| config.linger_ms = 20));
+        let options = TopicOptions { partitions: 1, log_append_time: true, ..TopicOptions::default() };
+        world.cluster_mut().create_topic_with("t", options);
+        let topic = world.topic("t");
+        world.run_for(100);
+        world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Error(error::NOT_LEADER_OR_FOLLOWER)));
+        let earlier = world.send_value(topic, "earlier").unwrap();
+        world.send(topic, &Record::value(b"largest").at(largest)).unwrap();
+        assert!(world.run_until_idle(3000));
+        world.verify();
+        let Some(Outcome::Delivered { log_append_time, .. }) = world.outcome(earlier) else { panic!("not delivered") };
+        (log_append_time, world.cluster().log("t", 0)[0].timestamp)
+    };
+    // Any time of as many bytes does to learn when it is appended.
+    let (told, appended) = run(1_000_000_000_000);
+    assert_eq!(told, Some(appended));
+    assert_eq!(run(appended), (None, appended));
+}
