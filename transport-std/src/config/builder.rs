@@ -11,6 +11,7 @@ use crate::config::setters::MS_MAX;
 use crate::config::warning::{ConfigWarning, ConfigWarningKind};
 use crate::error::ConfigError;
 use crate::events;
+use crate::inside::caught;
 use crate::interceptor::Interceptor;
 use crate::io::socket::SocketOptions;
 use crate::levels::{self, Levels};
@@ -428,8 +429,9 @@ impl Builder {
     fn tell_warnings(&self) {
         for warning in self.warnings() {
             events::warn_config(&warning);
-            if let Some(told) = &self.on_warning {
-                told(&warning);
+            let Some(told) = &self.on_warning else { continue };
+            if caught(|| told(&warning)).is_err() {
+                events::warn_user_code("on_warning panicked");
             }
         }
     }

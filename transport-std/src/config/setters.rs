@@ -128,6 +128,10 @@ pub(super) fn same(value: &str) -> String {
     value.to_owned()
 }
 
+pub(super) fn five_at_most(value: &str) -> String {
+    value.parse().map_or_else(|_| value.to_owned(), |number: u64| number.min(5).to_string())
+}
+
 pub(super) fn never_at_zero(value: &str) -> String {
     if value == "0" { MS_MAX.to_string() } else { value.to_owned() }
 }

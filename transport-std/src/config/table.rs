@@ -830,9 +830,9 @@ pub(super) static TABLE: &[Entry] = &[
     alias(
         "max.in.flight",
         int(Some("1000000"), Valid::AtLeast(1)),
-        "librdkafka allows more.",
+        "More than 5 counts as 5, which is klamm's most.",
         "max.in.flight.requests.per.connection",
-        same,
+        five_at_most,
     ),
     alias(
         "queue.buffering.max.ms",

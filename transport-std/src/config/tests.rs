@@ -254,6 +254,7 @@ fn librdkafkas_names_mean_the_same() {
         ("message.send.max.retries", "4", |b| b.core.retries.into(), 4),
         ("socket.timeout.ms", "50", |b| b.core.request_timeout_ms.into(), 50),
         ("max.in.flight", "4", |b| b.core.max_in_flight_requests_per_connection.into(), 4),
+        ("max.in.flight", "1000000", |b| b.core.max_in_flight_requests_per_connection.into(), 5),
         ("topic.metadata.refresh.interval.ms", "-1", |b| b.core.metadata_max_age_ms.into(), i32::MAX as u64),
         ("socket.send.buffer.bytes", "9", |b| b.socket.send_buffer.unwrap() as u64, 9),
         ("socket.receive.buffer.bytes", "0", |b| b.socket.receive_buffer.map_or(1, |_| 0), 1),
@@ -265,7 +266,6 @@ fn librdkafkas_names_mean_the_same() {
     assert_eq!(set_one("request.required.acks", "1").unwrap().core.acks, crate::Acks::Leader);
     // Errors are in the words of the one who wrote them.
     assert!(refused("request.required.acks", "7").starts_with("request.required.acks: expected all, "));
-    assert!(refused("max.in.flight", "1000000").starts_with("max.in.flight: expected a whole number from 1 to 5"));
 }
 
 #[test]
