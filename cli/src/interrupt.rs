@@ -19,6 +19,11 @@ pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
+/// Ends the process as an interrupt does.
+pub(crate) fn end() -> ! {
+    exit(INTERRUPTED)
+}
+
 /// From now on, an interrupt delivers what `producer` has accepted before the process ends.
 pub(crate) fn deliver_first(producer: &Producer) {
     let producer = producer.clone();

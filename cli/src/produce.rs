@@ -45,6 +45,10 @@ pub(crate) fn run(args: &Produce) -> Result<bool, Usage> {
     producer.close_now();
     progress.finish();
     conclude(&progress, summary, line, stopped.as_deref());
+    if interrupt::asked() && summary.not_written + summary.unknown > 0 {
+        // A record that waited for a broker: the interrupt's own words would say that all are delivered.
+        interrupt::end();
+    }
     Ok(summary.not_written + summary.unknown == 0 && stopped.is_none())
 }
 
@@ -173,6 +177,7 @@ impl Session<'_> {
     /// Why the next lines would meet the same error, each perhaps after a long wait; none if they may fare better.
     fn ends_the_run(&self, error: &SendError) -> Option<String> {
         match error {
+            SendError::Closed if interrupt::asked() => Some("interrupted".to_owned()),
             SendError::Closed | SendError::Fatal(_) | SendError::Broken => Some("the producer cannot go on".to_owned()),
             SendError::Topic { .. } | SendError::TopicName { .. } => Some("the topic cannot be written to".to_owned()),
             SendError::Timeout { .. } if !self.reports.any_delivered() => {

@@ -237,6 +237,25 @@ fn an_interrupt_delivers_what_was_read() {
     assert_eq!(values(&cluster), [b"a", b"b", b"c"].map(|v| v.to_vec()));
 }
 
+/// Nobody answers: the record that waits is told as not sent, and nothing claims that it is delivered.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_tells_what_was_not_sent() {
+    let mut child = command(&["produce", "--bootstrap-server", "127.0.0.1:1", "--topic", "one"]).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"a\n").unwrap();
+    input.flush().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    drop(input);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("line 1: ") && told.contains("stopped after line 1: interrupted"), "{told}");
+    assert!(!told.contains("is delivered"), "{told}");
+}
+
 /// Kafka's tool takes the flag without a codec for gzip.
 #[test]
 fn compression_codec_alone_is_gzip() {
