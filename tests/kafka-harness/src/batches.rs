@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn lines_of_old_and_new_versions() {
-        let text = "Dumping /tmp/data1/a-b-3/00000000000000000000.log\nStarting offset: 0\n\
+        let text = "Dumping data1/a-b-3/00000000000000000000.log\nStarting offset: 0\n\
             baseOffset: 0 lastOffset: 4 count: 5 baseSequence: 0 lastSequence: 4 producerId: 7 producerEpoch: 1 \
             partitionLeaderEpoch: 0 isTransactional: false isControl: false position: 0 CreateTime: 9 isvalid: true \
             size: 85 magic: 2 compresscodec: LZ4 crc: 1\n\
