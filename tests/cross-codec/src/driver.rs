@@ -137,9 +137,9 @@ impl Driver {
         let raw = job.bytes.collect::<Vec<_>>().concat();
         let mut packed = BytesMut::new();
         let done = match job.codec {
-            Compression::Gzip => Gzip::compress(&mut packed, |out| Ok(out.put_slice(&raw))),
-            Compression::Snappy => Snappy::compress(&mut packed, |out| Ok(out.put_slice(&raw))),
-            Compression::Zstd => Zstd::compress(&mut packed, |out| Ok(out.put_slice(&raw))),
+            Compression::Gzip => Gzip::compress(&mut packed, |out| put(out, &raw)),
+            Compression::Snappy => Snappy::compress(&mut packed, |out| put(out, &raw)),
+            Compression::Zstd => Zstd::compress(&mut packed, |out| put(out, &raw)),
             other => panic!("{other:?} is done in place"),
         };
         done.expect("kafka-protocol compresses");
@@ -231,4 +231,9 @@ impl Driver {
         self.producer.handle_timeout(now);
         true
     }
+}
+
+fn put<E>(out: &mut impl BufMut, raw: &[u8]) -> Result<(), E> {
+    out.put_slice(raw);
+    Ok(())
 }

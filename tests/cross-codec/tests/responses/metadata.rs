@@ -162,9 +162,9 @@ impl Topic {
 
     /// How many partitions there are, if that was told. One that was left out moves none of the others.
     fn partition_count(&self) -> Option<u32> {
-        let told = self.partitions.iter().filter(|partition| !partition.missing).count();
-        let told = u32::try_from(told).expect("few");
-        (self.error == 0 && told > 0).then_some(told)
+        // The largest index that is told, plus one: one that is left out for a moment still exists.
+        let last = self.partitions.iter().rposition(|partition| !partition.missing)?;
+        (self.error == 0).then(|| u32::try_from(last + 1).expect("few"))
     }
 }
 

@@ -16,7 +16,8 @@ fn an_unknown_topic_is_named_after_max_block_ms() {
     assert!(begin.elapsed() >= Duration::from_secs(2));
     assert_eq!(
         error.to_string(),
-        "no metadata for topic 'nowhere' within 2000 ms (max.block.ms): UNKNOWN_TOPIC_OR_PARTITION (3)"
+        "no metadata for topic 'nowhere' within 2000 ms (max.block.ms): UNKNOWN_TOPIC_OR_PARTITION (3): it does not exist, \
+         or this client may not describe it"
     );
     assert!(error.is_retriable(), "someone may create it");
     producer.close(CLOSE).unwrap();
