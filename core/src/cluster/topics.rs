@@ -243,8 +243,8 @@ impl State<'_> {
         self.settle(to);
     }
 
-    /// A topic's metadata error. Records that wait for a partition fail if it will not go away; those
-    /// that have one are not touched by it (g.2).
+    /// A topic's metadata error. Records that wait for a partition fail if there can be no such topic, or not for
+    /// us; any other error is asked about again, and records that have a partition are not touched by it (g.2).
     pub(crate) fn set_topic_error(&mut self, slot: u16, error: ErrorCode) {
         let topic = self.topics.at_mut(slot.into());
         let changed = topic.error != error;
@@ -262,6 +262,9 @@ impl State<'_> {
             // Without room for it now, the next answer says it again.
             let reported = self.problems.report(Problem::Topic(TopicId { slot, generation }, error));
             self.topics.at_mut(slot.into()).reported = reported;
+        }
+        if !matches!(error, ErrorCode::INVALID_TOPIC_EXCEPTION | ErrorCode::TOPIC_AUTHORIZATION_FAILED) {
+            return;
         }
         let waiting = self.topics.at(slot.into()).unassigned;
         while waiting != NIL && self.partitions.at(waiting).queue.front() != NIL {
