@@ -3,6 +3,7 @@
 mod batching;
 mod chaos;
 mod codecs;
+mod codes;
 mod connection;
 mod crowded;
 mod errors;
