@@ -232,3 +232,44 @@ impl State<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tests of each timer, in the simulation. A timer that is added has none yet: this does not build.
+    const fn cases(timer: Timer) -> &'static [&'static str] {
+        match timer {
+            Timer::Linger => &["linger_counts_from_the_first_record"],
+            Timer::Delivery => &["delivery_timeout_ends_a_batch_in_its_moment"],
+            Timer::Retry => &["retries_back_off", "without_a_retry_backoff_nothing_waits"],
+            Timer::Connection => {
+                &["connection_setup_times_out", "requests_time_out", "throttles_end", "idle_connections_end"]
+            }
+            Timer::Reconnect => &["reconnects_back_off"],
+            Timer::Bootstrap => &["bootstrap_servers_are_left_alone_for_a_while"],
+            Timer::Metadata => &["metadata_grows_old", "metadata_backs_off", "a_long_outage_triggers_a_rebootstrap"],
+            Timer::ProducerId => &["producer_ids_are_asked_for_with_a_backoff"],
+            Timer::Close => &["close_ends_in_its_moment"],
+        }
+    }
+
+    #[test]
+    fn every_timer_has_its_tests() {
+        let tests = include_str!("../../../tests/simulation/tests/timers.rs");
+        let timers = [
+            Timer::Linger,
+            Timer::Delivery,
+            Timer::Retry,
+            Timer::Connection,
+            Timer::Reconnect,
+            Timer::Bootstrap,
+            Timer::Metadata,
+            Timer::ProducerId,
+            Timer::Close,
+        ];
+        for name in timers.into_iter().flat_map(cases) {
+            assert!(tests.contains(&std::format!("#[test]\nfn {name}()")), "{name}");
+        }
+    }
+}

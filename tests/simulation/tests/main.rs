@@ -17,3 +17,4 @@ mod partitioning;
 mod peer_bugs;
 mod scale;
 mod split;
+mod timers;
