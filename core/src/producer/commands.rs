@@ -96,6 +96,28 @@ impl Producer<'_> {
         self.state.advance_clock(now);
         self.state.set_wall_clock(unix_ms);
     }
+
+    /// Gives the partition's next batch this sequence (0 … 2³¹−1), as if that many records had gone before it. For tests of the wrap at
+    /// 2³¹; the cluster under test must have forgotten the producer, since brokers expect the sequence that follows the last.
+    ///
+    /// False, and nothing changes, unless the partition has been sent to in the current epoch and has no batches.
+    #[cfg(feature = "test-hooks")]
+    pub fn continue_sequence_at(&mut self, topic: TopicId, partition: i32, sequence: i32) -> bool {
+        let Some(topic) = self.state.topic_slot(topic) else { return false };
+        let slot = self.state.find_partition(topic, partition);
+        if slot == crate::state::list::NIL || sequence < 0 {
+            return false;
+        }
+        let current = self.state.partitions.at(slot).carries(&self.state.identity);
+        let partition = self.state.partitions.at_mut(slot);
+        if !current || partition.queued > 0 {
+            return false;
+        }
+        partition.next_sequence = sequence;
+        partition.last_acked = sequence.wrapping_sub(1); // −1 before 0
+        partition.proven = false;
+        true
+    }
 }
 
 impl State<'_> {

@@ -16,5 +16,6 @@ mod offline;
 mod partitioning;
 mod peer_bugs;
 mod scale;
+mod sequences;
 mod split;
 mod timers;
