@@ -45,6 +45,8 @@ cargo xtask COMMAND
   size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program
   mutants [--list | --check] [NAME...] take guards out of the code, one at a time: their tests must fail (slow);
                                        --check only sees whether the patches apply and the tests exist
+  mutants --simulation [--seeds N] [NAME...]
+                                       the same faults in random worlds: chance must find them (slow)
   link                                 check that this firmware links no allocator and no panic machinery
   docs [--check]                       write the documents that are made from code
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::patch::{self, Mutant};
-use super::sources;
+use super::{simulation, sources};
 use crate::Result;
 
 /// The list that is held to the tree.
@@ -44,7 +44,15 @@ pub(super) fn check(root: &Path, mutants: &[Mutant]) -> Result<usize> {
             wrong.push(format!("{LIST} names the mutant {name}, which does not exist"));
         }
     }
-    for mutant in mutants.iter().filter(|mutant| !quoted.contains(&mutant.name.as_str())) {
+    let simulated = simulation::list(root)?;
+    for entry in simulated.iter().filter(|entry| !mutants.iter().any(|mutant| mutant.name == entry.name)) {
+        wrong.push(format!("the simulation's list names {}, which does not exist", entry.name));
+    }
+    let is_listed = |mutant: &Mutant| {
+        let by_test = quoted.contains(&mutant.name.as_str());
+        by_test || mutant.tests.is_empty() && simulated.iter().any(|entry| entry.name == mutant.name)
+    };
+    for mutant in mutants.iter().filter(|mutant| !is_listed(mutant)) {
         wrong.push(format!("{LIST} leaves out the mutant {}", mutant.name));
     }
     let rows = (1..=BUGS).map(|n| format!("| B{n} |")).chain((1..=PITFALLS).map(|n| format!("| {n} |")));
@@ -65,10 +73,10 @@ fn test_of(text: &str) -> Option<(&str, &str)> {
     Some((file, test.rsplit("::").next().unwrap_or(test)))
 }
 
-/// `b01-words` or `p01-words`.
+/// `b01-words`, `p01-words` or `s01-words`.
 fn is_mutant(text: &str) -> bool {
     let Some((number, words)) = text.split_once('-') else { return false };
-    let digits = number.strip_prefix(['b', 'p']).unwrap_or_default();
+    let digits = number.strip_prefix(['b', 'p', 's']).unwrap_or_default();
     digits.len() == 2
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && !words.is_empty()

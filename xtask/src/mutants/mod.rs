@@ -7,6 +7,7 @@
 mod check;
 mod copy;
 mod patch;
+mod simulation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,9 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         println!("{} mutants apply, {count} tests named in docs/pitfalls.md exist", mutants.len());
         return Ok(ExitCode::SUCCESS);
     }
+    if args.iter().any(|arg| arg == "--simulation") {
+        return simulation::main(&args.iter().collect::<Vec<_>>(), &mutants);
+    }
     let is_list = args.iter().any(|arg| arg == "--list");
     let names: Vec<&String> = args.iter().filter(|arg| *arg != "--list").collect();
     if let Some(name) = names.iter().find(|name| !mutants.iter().any(|mutant| mutant.is_named(name))) {
@@ -53,6 +57,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     }
     let chosen: Vec<Mutant> = mutants
         .into_iter()
+        .filter(|mutant| is_list || !mutant.tests.is_empty())
         .filter(|mutant| names.is_empty() || names.iter().any(|name| mutant.is_named(name)))
         .collect();
     if is_list {
