@@ -222,6 +222,38 @@ fn a_small_buffer_moves_many_records() {
     assert_eq!(world.delivered(), 2000);
 }
 
+/// Full during an outage, with callers that try again whenever they are told of room: once brokers are back it drains, in the order of the
+/// records, and takes new ones (PITFALLS 62).
+#[test]
+fn a_full_buffer_recovers_from_an_outage() {
+    let (mut world, topic) = warm(linger(5).limit(small(10)), 1);
+    let mut sent = 0;
+    for phase in ["before", "outage", "after"] {
+        match phase {
+            "outage" => world.network_mut().block(1),
+            "after" => world.network_mut().unblock(1),
+            _ => {}
+        }
+        let mut refused = 0;
+        for _ in 0..500 {
+            while world.send_value(topic, format!("{sent:0>50}")).is_ok() {
+                sent += 1;
+            }
+            refused += 1;
+            world.run_for(5);
+        }
+        assert!(refused > 0, "{phase}");
+        let told = world.events().iter().filter(|(_, event)| *event == Event::Writable).count();
+        assert_eq!(told > 0, phase != "outage", "{phase}: {told}");
+        world.clear_events();
+    }
+    assert!(world.run_until_idle(5000));
+    world.verify();
+    assert_eq!((world.delivered(), world.failed()), (sent + 1, 0));
+    let expected: Vec<String> = (0..sent).map(|index| format!("{index:0>50}")).collect();
+    assert!(values(&world, 0)[1..] == expected, "in order");
+}
+
 #[test]
 fn too_large_is_not_full() {
     let options = linger(5).limit(small(10)).configure(|config| config.max_request_size = 1000);

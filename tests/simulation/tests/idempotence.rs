@@ -65,6 +65,22 @@ fn the_first_batch_on_a_leader_travels_alone() {
     assert_eq!(world.delivered(), 24);
 }
 
+/// And one again after each new epoch: the broker has no state for that one either (PITFALLS 2).
+#[test]
+fn the_first_batch_of_a_new_epoch_travels_alone() {
+    let (mut world, topic) = warm(singles(), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Error(error::INVALID_RECORD)));
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).skip(1).then(Do::Delay(50)));
+    world.send_value(topic, "bad").unwrap();
+    assert!(world.run_until_idle(1000));
+    send(&mut world, topic, 0..8);
+    world.run_for(40);
+    assert_eq!(identities(&world, 0), [(0, 1), (1, 0)]);
+    assert!(world.run_until_idle(1000));
+    world.verify();
+    assert_eq!((world.delivered(), world.failed(), world.stats().epoch_bumps), (9, 1, 1));
+}
+
 /// What that rule is for: the first batch meets a leader that does not know the partition yet.
 #[test]
 fn a_leader_that_learns_of_its_partition_late_loses_nothing() {
@@ -111,14 +127,22 @@ fn a_batch_given_up_in_flight_leaves_no_duplicates_and_no_gap() {
 #[test]
 fn sequences_outlive_a_gap_in_the_metadata() {
     let (mut world, topic) = warm(singles().configure(|config| config.metadata_max_age_ms = 1000), 1);
-    for code in [error::UNKNOWN_TOPIC_OR_PARTITION, error::LEADER_NOT_AVAILABLE, error::TOPIC_AUTHORIZATION_FAILED] {
-        world.cluster_mut().faults().push(Fault::on(Api::Metadata).then(Do::Error(code)));
+    let gaps = [
+        Do::Error(error::UNKNOWN_TOPIC_OR_PARTITION),
+        Do::Error(error::LEADER_NOT_AVAILABLE),
+        Do::Error(error::TOPIC_AUTHORIZATION_FAILED),
+        Do::DropTopic,
+        Do::DropPartition,
+        Do::Leaderless,
+    ];
+    for gap in gaps {
+        world.cluster_mut().faults().push(Fault::on(Api::Metadata).topic("t").then(gap));
         world.run_for(1500);
         send(&mut world, topic, 0..2);
         assert!(world.run_until_idle(3000));
     }
     let sequences: Vec<i32> = world.cluster().log("t", 0).iter().map(|record| record.sequence).collect();
-    assert_eq!(sequences, [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(sequences, (0..13).collect::<Vec<_>>());
     assert_eq!(world.stats().epoch_bumps, 0);
 }
 
@@ -194,6 +218,24 @@ fn a_broker_that_forgot_us_gets_a_new_epoch() {
         assert_eq!((world.delivered(), world.stats().epoch_bumps), (4, 1), "{code}");
         assert!(world.saw(Event::Problem(Problem::EpochBumped)));
         assert_eq!(identities(&world, 0).last(), Some(&(1, 2)), "{code}: {:?}", identities(&world, 0));
+    }
+}
+
+/// The same without a script: brokers that have state for nobody take any sequence, or only 0 (Kafka 4.5) where the log never held a record.
+/// Either way each record is there once, in its place (PITFALLS 13).
+#[test]
+fn brokers_that_forget_cost_nothing() {
+    for strict_first_sequence in [false, true] {
+        let cluster = ClusterOptions { brokers: 1, strict_first_sequence, ..ClusterOptions::default() };
+        let (mut world, topic) = warm(singles().cluster(cluster), 1);
+        for round in 0..3 {
+            world.run_for(60_000);
+            world.cluster_mut().forget_producers("t", 0);
+            send(&mut world, topic, 10 * round..10 * round + 10);
+            assert!(world.run_until_idle(2000), "{strict_first_sequence} {round}");
+            world.verify();
+        }
+        assert_eq!((world.delivered(), world.failed()), (31, 0), "{strict_first_sequence}");
     }
 }
 
@@ -274,6 +316,38 @@ fn a_blocked_partition_stops_no_other() {
         assert!(values(&world, partition).len() >= 50, "{partition}");
     }
     assert_eq!(values(&world, 1).len(), 1);
+}
+
+/// A partition whose sequence is in doubt waits for its answer; those that share its leader do not (PITFALLS 15). The doubt is about a batch at
+/// the leader before.
+#[test]
+fn a_partition_in_doubt_stops_no_other() {
+    let options = singles().cluster(ClusterOptions { brokers: 2, ..ClusterOptions::default() }).configure(|config| {
+        config.request_timeout_ms = 3000;
+        config.delivery_timeout_ms = 3000;
+        config.metadata_max_age_ms = 500;
+    });
+    let (mut world, topic) = warm(options, 4);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).broker(1).partition(0).then(Do::Ignore));
+    world.run_for(2000);
+    world.send_to(topic, 0, "in doubt").unwrap();
+    world.run_for(10);
+    for partition in 0..4 {
+        world.cluster_mut().move_leader("t", partition, 2);
+    }
+    world.run_for(990);
+    for index in 0..50 {
+        for partition in 0..4 {
+            world.send_to(topic, partition, format!("{partition} {index}")).unwrap();
+        }
+        world.run_for(10);
+    }
+    assert_eq!(values(&world, 0).len(), 1, "it waits");
+    for partition in 1..4 {
+        assert!(values(&world, partition).len() >= 50, "{partition}");
+    }
+    assert!(world.run_until_idle(5000));
+    world.verify();
 }
 
 /// Without idempotence order is kept only by sending one at a time (PITFALLS 1).

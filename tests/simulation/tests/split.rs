@@ -37,6 +37,30 @@ fn the_halves_keep_their_place() {
     }
 }
 
+/// Any of five batches in flight is too large, and again one of its halves: all that is behind it waits, with the sequences it has
+/// (PITFALLS 6).
+#[test]
+fn a_split_amid_others_in_flight_keeps_every_sequence() {
+    for (skip, again) in (0..6).flat_map(|skip| (0..4).map(move |again| (skip, again))) {
+        let (mut world, topic) = warm(one_broker().configure(|config| config.linger_ms = 1), 1);
+        let too_large = Fault::on(Api::Produce).then(Do::Error(error::MESSAGE_TOO_LARGE));
+        world.cluster_mut().faults().push(too_large.clone().skip(skip).then(Do::Delay(10)));
+        world.cluster_mut().faults().push(too_large.skip(skip + again));
+        for index in 0..40 {
+            world.send_value(topic, format!("{index}")).unwrap();
+            if index % 4 == 3 {
+                world.run_for(1);
+            }
+        }
+        assert!(world.run_until_idle(5000), "{skip} {again}");
+        world.verify();
+        assert_eq!((world.delivered(), world.stats().batches_split), (41, 2), "{skip} {again}");
+        assert_eq!(world.stats().epoch_bumps, 0, "{skip} {again}");
+        let sequences: Vec<i32> = world.cluster().log("t", 0).iter().map(|record| record.sequence).collect();
+        assert_eq!(sequences, (0..41).collect::<Vec<_>>(), "{skip} {again}");
+    }
+}
+
 /// The limit is smaller than batch.size: every batch is split until it fits, and it ends (PITFALLS 7).
 #[test]
 fn splitting_ends() {
