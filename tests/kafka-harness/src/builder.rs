@@ -21,6 +21,7 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     listeners: Vec<Listener>,
     scram: Vec<String>,
+    combined: bool,
     dir: Option<PathBuf>,
 }
 
@@ -32,6 +33,7 @@ impl Default for Builder {
             settings: Vec::new(),
             listeners: Vec::new(),
             scram: Vec::new(),
+            combined: false,
             dir: None,
         }
     }
@@ -60,7 +62,22 @@ impl Builder {
     /// A further listener on every broker, e.g. `("SASLSSL", "SASL_SSL")`; [`Kafka::bootstrap_of`] gives its addresses.
     /// Key stores and JAAS lines come by [`config`](Self::config).
     pub fn listener(mut self, name: &str, protocol: &str) -> Self {
-        self.listeners.push(Listener { name: name.into(), protocol: protocol.into() });
+        self.listeners.push(Listener { name: name.into(), protocol: protocol.into(), advertised: Vec::new() });
+        self
+    }
+
+    /// What clients of a listener are told to connect to instead of its own ports: those of a proxy, one for each broker.
+    pub fn advertised(mut self, listener: &str, ports: &[u16]) -> Self {
+        for known in self.listeners.iter_mut().filter(|known| known.name == listener) {
+            known.advertised = ports.to_vec();
+        }
+        self
+    }
+
+    /// Makes every broker a controller as well, instead of one controller beside them all: killing a broker may kill the
+    /// quorum's leader, and two that are down at once end the quorum.
+    pub fn combined(mut self) -> Self {
+        self.combined = true;
         self
     }
 
@@ -99,13 +116,14 @@ impl Builder {
     fn try_start(&self, dist: &Dist) -> Result<Kafka> {
         let dir = self.create_dir()?;
         let mut guard = Guard::new(Some(&dir))?;
+        let mut nodes = self.nodes(dist, &dir)?;
+        let controllers = nodes.iter().filter(|node| node.is_controller());
         let shared = Shared {
             brokers: self.brokers,
-            controller_port: free_port()?,
+            controllers: controllers.map(|node| Ok((node.id, free_port()?))).collect::<Result<_>>()?,
             listeners: self.listeners.clone(),
             settings: self.settings.clone(),
         };
-        let mut nodes = self.nodes(dist, &dir)?;
         for node in &nodes {
             node.write_config(&shared)?;
         }
@@ -123,6 +141,7 @@ impl Builder {
     fn nodes(&self, dist: &Dist, dir: &Path) -> Result<Vec<Node>> {
         let (helper, role) = match (dist.needs_zookeeper(), self.brokers) {
             (false, 1) => (None, Role::Combined),
+            (false, _) if self.combined => (None, Role::Combined),
             (false, _) => (Some(Role::Controller), Role::Broker),
             (true, 1) => (Some(Role::ZooKeeper), Role::OldBroker),
             (true, _) => return Err(Error::new(format!("Kafka {} runs with one broker here", dist.version()))),

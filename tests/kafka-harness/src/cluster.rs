@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Result};
 use crate::guard::{Guard, signal};
 use crate::node::Node;
 use crate::records::{ReadRecord, parse_counts, parse_records};
-use crate::run::{run, tool_command};
+use crate::run::{run, run_lines, tool_command};
 use crate::wire::{self, Metadata, Partition};
 
 /// How long a Java program may take.
@@ -80,9 +80,14 @@ impl Kafka {
 
     /// The plain text address of one broker.
     pub fn address(&self, broker: i32) -> Option<String> {
+        Some(format!("127.0.0.1:{}", self.port(broker, "PLAINTEXT")?))
+    }
+
+    /// The port on which one broker listens, whatever it tells its clients.
+    pub fn port(&self, broker: i32, listener: &str) -> Option<u16> {
         let nodes = lock(&self.nodes);
         let node = nodes.iter().find(|node| node.is_broker() && node.id == broker)?;
-        Some(format!("127.0.0.1:{}", node.plaintext_port()?))
+        node.ports.get(listener).copied()
     }
 
     /// The version that runs.
@@ -98,15 +103,36 @@ impl Kafka {
     /// Kills a broker with SIGKILL; returns when the process is gone.
     pub fn kill(&self, broker: i32) -> Result<()> {
         let pid = self.with_broker(broker, |node| Ok(node.kill()))?;
+        self.forget(pid)
+    }
+
+    fn forget(&self, pid: Option<u32>) -> Result<()> {
         match (pid, &mut *lock(&self.guard)) {
             (Some(pid), Some(guard)) => guard.forget(pid),
             _ => Ok(()),
         }
     }
 
+    /// False if the broker was killed, or ended by itself.
+    pub fn is_running(&self, broker: i32) -> bool {
+        self.with_broker(broker, |node| Ok(node.is_running())).unwrap_or(false)
+    }
+
+    /// Stops a broker with SIGTERM: it hands its leaderships over and ends. Returns when it is gone; it is killed if it
+    /// is not after `limit`. Not for a paused broker.
+    pub fn shut_down(&self, broker: i32, limit: Duration) -> Result<()> {
+        let pid = self.with_broker(broker, |node| Ok(node.shut_down(limit)))?;
+        self.forget(pid)
+    }
+
     /// Starts a broker again (killing it before, if it runs). It is back when this returns: its listeners accept, and it and all
     /// brokers that are not paused know each other. See [`wait_in_sync`](Self::wait_in_sync) for its replicas.
     pub fn restart(&self, broker: i32) -> Result<()> {
+        self.restart_within(broker, SETTLE_LIMIT)
+    }
+
+    /// [`restart`](Self::restart) with a limit of one's own, for a machine that has much else to do.
+    pub fn restart_within(&self, broker: i32, limit: Duration) -> Result<()> {
         self.kill(broker)?;
         if self.dist.needs_zookeeper() {
             // An old broker gives up if its predecessor's session still holds its id, instead of waiting.
@@ -116,7 +142,7 @@ impl Kafka {
         if let Some(guard) = &mut *lock(&self.guard) {
             guard.watch(pid)?;
         }
-        self.wait_until_ready(Instant::now() + SETTLE_LIMIT)
+        self.wait_until_ready(Instant::now() + limit)
     }
 
     /// Stops a broker with SIGSTOP: its connections stay open and it answers nothing.
@@ -186,7 +212,12 @@ impl Kafka {
 
     /// Waits until every replica on a live broker is in sync.
     pub fn wait_in_sync(&self) -> Result<()> {
-        self.wait_for("all replicas to be in sync", |metadata| {
+        self.wait_in_sync_within(SETTLE_LIMIT)
+    }
+
+    /// [`wait_in_sync`](Self::wait_in_sync) with a limit of one's own.
+    pub fn wait_in_sync_within(&self, limit: Duration) -> Result<()> {
+        self.wait_within(limit, "all replicas to be in sync", |metadata| {
             metadata.partitions.iter().all(|partition| {
                 let missing = |id: &&i32| metadata.brokers.contains(id) && !partition.isr.contains(id);
                 partition.leader >= 0 && !partition.replicas.iter().any(|id| missing(&id))
@@ -196,7 +227,11 @@ impl Kafka {
 
     /// Waits until the view of every live broker satisfies a condition.
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Metadata) -> bool) -> Result<()> {
-        let deadline = Instant::now() + SETTLE_LIMIT;
+        self.wait_within(SETTLE_LIMIT, what, condition)
+    }
+
+    fn wait_within(&self, limit: Duration, what: &str, condition: impl Fn(&Metadata) -> bool) -> Result<()> {
+        let deadline = Instant::now() + limit;
         loop {
             let live = self.live();
             let holds = |port| wire::metadata(port).is_ok_and(|metadata| condition(&metadata));
@@ -204,7 +239,7 @@ impl Kafka {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Error::new(format!("waited {SETTLE_LIMIT:?} for {what}")));
+                return Err(Error::new(format!("waited {limit:?} for {what}")));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -290,6 +325,18 @@ impl Kafka {
     pub fn run_tool(&self, tool: &str, args: &[&str], stdin: &[u8]) -> Result<Output> {
         let command = tool_command(&self.dist, &self.bootstrap_servers(), tool, args)?;
         run(command, stdin, TOOL_LIMIT)
+    }
+
+    /// Runs a tool and hands over what it prints line by line as it comes, for outputs that are too large to keep. Gives what it wrote
+    /// to its standard error, and an error if that took longer than `limit`.
+    pub fn tool_lines(
+        &self,
+        tool: &str,
+        args: &[&str],
+        limit: Duration,
+        line: impl FnMut(&[u8]) + Send,
+    ) -> Result<String> {
+        run_lines(tool_command(&self.dist, &self.bootstrap_servers(), tool, args)?, limit, line)
     }
 
     /// [`run_tool`](Self::run_tool), an error unless it exits with 0; gives what it printed.

@@ -36,6 +36,7 @@ pub use cluster::{Detached, Kafka};
 pub use dist::{DEFAULT_VERSION, Dist, TESTED_VERSIONS, Version, cache_dir};
 pub use error::{Error, Result};
 pub use guard::{Guard, signal};
+pub use ports::free_port;
 pub use records::ReadRecord;
 pub use run::tool_command;
 pub use tools::TOOL_NAMES;

@@ -6,10 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::dist::Dist;
 use crate::error::{Context, Result};
+use crate::guard::signal;
 
 /// A KRaft cluster id is 16 bytes in base64 without padding; any will do, these say `klamm-test-run-1`.
 const CLUSTER_ID: &str = "a2xhbW0tdGVzdC1ydW4tMQ";
@@ -35,16 +37,31 @@ pub(crate) enum Role {
 pub(crate) struct Listener {
     pub(crate) name: String,
     pub(crate) protocol: String,
+    /// What clients are told to connect to, broker by broker; empty: the listener's own ports.
+    pub(crate) advertised: Vec<u16>,
 }
 
 /// What all nodes of a cluster have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) brokers: i32,
-    /// Of the controller, or of ZooKeeper.
-    pub(crate) controller_port: u16,
+    /// Of the controller (or of ZooKeeper), by node id: one, or one in every broker.
+    pub(crate) controllers: BTreeMap<i32, u16>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) settings: Vec<(String, String)>,
+}
+
+impl Shared {
+    /// 0 for a node that is no controller.
+    fn controller_port(&self, node: i32) -> u16 {
+        self.controllers.get(&node).copied().unwrap_or(0)
+    }
+
+    /// The port that clients of a broker's listener are told, if that is not the listener's own.
+    fn advertised(&self, listener: &str, broker: i32) -> Option<u16> {
+        let listener = self.listeners.iter().find(|known| known.name == listener)?;
+        listener.advertised.get(usize::try_from(broker - 1).ok()?).copied()
+    }
 }
 
 #[derive(Debug)]
@@ -66,6 +83,11 @@ impl Node {
 
     pub(crate) fn is_broker(&self) -> bool {
         !matches!(self.role, Role::Controller | Role::ZooKeeper)
+    }
+
+    /// Whether it holds the cluster's metadata for others.
+    pub(crate) fn is_controller(&self) -> bool {
+        matches!(self.role, Role::Combined | Role::Controller | Role::ZooKeeper)
     }
 
     /// True if the process was started and has not ended.
@@ -110,7 +132,7 @@ impl Node {
         match self.role {
             Role::ZooKeeper => {
                 set("dataDir", self.data_dir().display().to_string());
-                set("clientPort", shared.controller_port.to_string());
+                set("clientPort", shared.controller_port(self.id).to_string());
                 set("clientPortAddress", "127.0.0.1".into());
                 set("admin.enableServer", "false".into());
                 // Sessions may be as short as two ticks: a killed broker's must end before its id is free again.
@@ -119,7 +141,7 @@ impl Node {
             }
             Role::OldBroker => {
                 set("broker.id", self.id.to_string());
-                set("zookeeper.connect", format!("127.0.0.1:{}", shared.controller_port));
+                set("zookeeper.connect", format!("127.0.0.1:{}", shared.controller_port(CONTROLLER_ID)));
                 set("zookeeper.connection.timeout.ms", "30000".into());
                 set("zookeeper.session.timeout.ms", "1500".into());
             }
@@ -135,14 +157,16 @@ impl Node {
     }
 
     fn quorum(&self, shared: &Shared, set: &mut impl FnMut(&str, String)) {
-        let (roles, voter) = match self.role {
-            Role::Combined => ("broker,controller", self.id),
-            Role::Controller => ("controller", CONTROLLER_ID),
-            _ => ("broker", CONTROLLER_ID),
+        let roles = match self.role {
+            Role::Combined => "broker,controller",
+            Role::Controller => "controller",
+            _ => "broker",
         };
+        let voters: Vec<String> =
+            shared.controllers.iter().map(|(id, port)| format!("{id}@127.0.0.1:{port}")).collect();
         set("process.roles", roles.into());
         set("node.id", self.id.to_string());
-        set("controller.quorum.voters", format!("{voter}@127.0.0.1:{}", shared.controller_port));
+        set("controller.quorum.voters", voters.join(","));
         set("controller.listener.names", "CONTROLLER".into());
         // A dead broker is fenced after this time (default 9 s), and until then its id is refused to its successor.
         set("broker.session.timeout.ms", "1500".into());
@@ -157,14 +181,15 @@ impl Node {
         protocols.extend(shared.listeners.iter().map(|l| format!("{}:{}", l.name, l.protocol)));
         set("listener.security.protocol.map", protocols.join(","));
         let own = self.ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port}"));
-        let own: Vec<String> = own.collect();
-        let mut listeners = own.clone();
+        let mut listeners: Vec<String> = own.collect();
         if matches!(self.role, Role::Combined | Role::Controller) {
-            listeners.push(format!("CONTROLLER://127.0.0.1:{}", shared.controller_port));
+            listeners.push(format!("CONTROLLER://127.0.0.1:{}", shared.controller_port(self.id)));
         }
         set("listeners", listeners.join(","));
         if self.is_broker() {
-            set("advertised.listeners", own.join(","));
+            let told = self.ports.iter().map(|(name, port)| (name, shared.advertised(name, self.id).unwrap_or(*port)));
+            let told: Vec<String> = told.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).collect();
+            set("advertised.listeners", told.join(","));
             set("inter.broker.listener.name", "PLAINTEXT".into());
         }
     }
@@ -212,6 +237,17 @@ impl Node {
         self.process = Some(child);
         self.paused = false;
         Ok(pid)
+    }
+
+    /// SIGTERM: it hands its partitions over and ends. Killed if it has not after `limit`.
+    pub(crate) fn shut_down(&mut self, limit: Duration) -> Option<u32> {
+        let child = self.process.as_mut()?;
+        signal(child.id(), "TERM");
+        let deadline = Instant::now() + limit;
+        while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.kill()
     }
 
     /// SIGKILL, and waits for the end: a second process on the same data folder would make both fail.

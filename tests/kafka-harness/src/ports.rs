@@ -16,7 +16,7 @@ const RANGE: std::ops::Range<u16> = 15_000..32_000;
 static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
 
 /// Chooses a port on which nothing listens. Random, so that processes running at the same time seldom collide.
-pub(crate) fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let mut given = GIVEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for _ in 0..1000 {
         let random = RandomState::new().build_hasher().finish();

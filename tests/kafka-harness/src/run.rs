@@ -1,9 +1,9 @@
 //! Runs Java programs against a cluster, with a time limit.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,7 +54,37 @@ pub fn tool_command(dist: &Dist, bootstrap: &str, name: &str, args: &[&str]) -> 
 }
 
 /// Runs a command to its end, feeding it `stdin`; kills it when the time is up or when this process dies.
-pub(crate) fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Result<Output> {
+pub(crate) fn run(command: Command, stdin: &[u8], limit: Duration) -> Result<Output> {
+    let (status, stdout, stderr) = run_reading(command, stdin, limit, slurp)?;
+    let status = status.ok_or_else(|| too_slow(limit, &String::from_utf8_lossy(&stdout), &stderr))?;
+    Ok(Output { status, stdout, stderr: stderr.into_bytes() })
+}
+
+/// Runs a command to its end, handing over what it prints line by line; gives what it wrote to its standard error.
+pub(crate) fn run_lines(command: Command, limit: Duration, mut line: impl FnMut(&[u8]) + Send) -> Result<String> {
+    let read = |pipe: Option<ChildStdout>| {
+        let mut buffer = Vec::new();
+        let mut pipe = pipe.map(BufReader::new);
+        while pipe.as_mut().is_some_and(|pipe| pipe.read_until(b'\n', &mut buffer).is_ok_and(|count| count > 0)) {
+            line(buffer.strip_suffix(b"\n").unwrap_or(&buffer));
+            buffer.clear();
+        }
+    };
+    let (status, (), stderr) = run_reading(command, b"", limit, read)?;
+    status.map(|_| stderr.clone()).ok_or_else(|| too_slow(limit, "", &stderr))
+}
+
+fn too_slow(limit: Duration, stdout: &str, stderr: &str) -> Error {
+    Error::new(format!("a Java program did not end within {limit:?}; it wrote:\n{stdout}{stderr}"))
+}
+
+/// Without a status it was killed, because its time was up.
+fn run_reading<T: Default + Send>(
+    mut command: Command,
+    stdin: &[u8],
+    limit: Duration,
+    read: impl FnOnce(Option<ChildStdout>) -> T + Send,
+) -> Result<(Option<ExitStatus>, T, String)> {
     let mut guard = Guard::new(None)?;
     let mut child = command
         .stdin(Stdio::piped())
@@ -71,23 +101,16 @@ pub(crate) fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Result
             // A tool may end without reading everything: its exit status says whether that was wrong.
             input.as_mut().map(|pipe| pipe.write_all(stdin))
         });
-        let stdout = scope.spawn(move || slurp(output));
+        let stdout = scope.spawn(move || read(output));
         let stderr = scope.spawn(move || slurp(errors));
         let ended = wait(&mut child, deadline);
         (ended, stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default())
     });
     guard.release()?;
-    let status = ended.ok_or_else(|| {
-        Error::new(format!(
-            "a Java program did not end within {limit:?}; it wrote:\n{}{}",
-            String::from_utf8_lossy(&stdout),
-            String::from_utf8_lossy(&stderr)
-        ))
-    })?;
-    Ok(Output { status, stdout, stderr })
+    Ok((ended, stdout, String::from_utf8_lossy(&stderr).into_owned()))
 }
 
-fn wait(child: &mut Child, deadline: Instant) -> Option<std::process::ExitStatus> {
+fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
