@@ -26,6 +26,13 @@ pub(crate) fn load_program() -> Result<PathBuf> {
     executable(cargo, "klamm-load")
 }
 
+/// Builds the program that puts klamm and real Kafka to the test.
+pub(crate) fn chaos_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "klamm-chaos"]).current_dir(crate::root());
+    executable(cargo, "klamm-chaos")
+}
+
 /// Builds the program that runs other producers; librdkafka's C code takes a minute.
 pub(crate) fn peers_program() -> Result<PathBuf> {
     own_workspace("tests/peers", "target/peers")

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod chaos;
 mod docs;
 mod elf;
 mod kafka;
@@ -42,6 +43,9 @@ cargo xtask COMMAND
                                        many threads, too little CPU, many producers; every outcome is checked
   soak [--minutes N] [--rate N] [--cut-every SECONDS]
                                        a long run while connections break; memory must stay flat
+  chaos [--minutes N] [--seed N] [--producers N] [--rate N] [--kill-every SECONDS] [--version V]
+                                       real Kafka while brokers are killed, paused and cut off; Kafka's own consumer
+                                       must confirm every outcome
   size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program
   mutants [--list | --check] [NAME...] take guards out of the code, one at a time: their tests must fail (slow);
                                        --check only sees whether the patches apply and the tests exist
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         "bench" => bench::main(rest),
         "profile" => profile::main(rest),
         "stress" | "soak" => load::main(command, rest),
+        "chaos" => chaos::main(rest),
         "size" => size::main(rest),
         "mutants" => mutants::main(rest),
         "link" => link::main(rest),

@@ -165,6 +165,12 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || vec![real_kafka("--test errors")],
     },
     Suite {
+        name: "chaos",
+        about: "real Apache Kafka, its brokers killed and paused, behind a network that cuts, stalls and swallows",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-chaos --release").needs(&[Need::Kafka])],
+    },
+    Suite {
         name: "bench-gate",
         about: "instructions per record within their limits",
         limit: minutes(25),
