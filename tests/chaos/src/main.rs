@@ -11,10 +11,11 @@ use klamm_load::args::Args;
 
 const HELP: &str = "\
 klamm-chaos [--minutes N | --seconds N] [--seed N] [--producers N] [--rate N] [--kill-every SECONDS] [--version V]
-            [--keep true]
+            [--keep true] [--idempotence false]
 
 Three brokers of real Apache Kafka behind proxies; brokers are killed, paused, stopped and lose their leaderships while
-connections are cut, stalled, swallowed and refused. Every record has an outcome, and Kafka's own consumer confirms it.
+connections are cut, stalled, swallowed and refused. Every record has an outcome, and Kafka's own consumer confirms it. Without
+idempotence it must not: that shows that this finds what is wrong.
 ";
 
 fn main() -> ExitCode {
@@ -47,6 +48,7 @@ fn plan(mut args: Args) -> Result<Plan> {
         producers: args.or("producers", 4)?,
         rate: args.or("rate", 2_000)?,
         version: args.or("version", Plan::newest().to_owned())?,
+        idempotence: args.or("idempotence", true)?,
         keep: args.or("keep", false)?,
     };
     args.finish()?;

@@ -42,6 +42,8 @@ pub struct Plan {
     pub rate: u64,
     /// Which Kafka.
     pub version: String,
+    /// The producers' `enable.idempotence`; without it this must find doubled records.
+    pub idempotence: bool,
     /// Keep the journal, the brokers' logs and their data, even if all is well.
     pub keep: bool,
 }
@@ -88,8 +90,9 @@ fn in_folder(plan: &Plan, dir: &Path) -> Result<()> {
     let ledgers = (plan.rate as f64 / plan.producers as f64) * (2 * plan.pace.length + OVERTIME).as_secs_f64();
     let bootstrap: Vec<String> = proxies.iter().map(|proxy| format!("127.0.0.1:{}", proxy.port())).collect();
     let bootstrap = bootstrap.join(",");
-    let senders =
-        (0..plan.producers).map(|id| Sender::new(id, &bootstrap, ledgers as usize)).collect::<Result<Vec<_>>>()?;
+    let senders = (0..plan.producers)
+        .map(|id| Sender::new(id, &bootstrap, plan.idempotence, ledgers as usize))
+        .collect::<Result<Vec<_>>>()?;
     let outcome = trouble(plan, &kafka, &proxies, &senders, &journal).and_then(|lived| {
         let verdict = judge(&kafka, &senders, &lived.used)?;
         report(plan, &senders, &lived, &verdict);

@@ -34,14 +34,14 @@ impl Sender {
     ///
     /// # Errors
     /// The configuration is refused.
-    pub fn new(id: usize, bootstrap: &str, records: usize) -> Result<Self> {
+    pub fn new(id: usize, bootstrap: &str, idempotence: bool, records: usize) -> Result<Self> {
         let profile = PROFILES[id % PROFILES.len()];
         let name = format!("{}-{id}", profile.name);
         // A connection that was swallowed must not hold up the others for long.
         let common = [
             ("bootstrap.servers", bootstrap),
             ("client.id", &name),
-            ("enable.idempotence", "true"),
+            ("enable.idempotence", if idempotence { "true" } else { "false" }),
             ("socket.connection.setup.timeout.ms", "3000"),
         ];
         let producer = Producer::from_properties(common.iter().chain(profile.properties).copied())?;
