@@ -13,6 +13,8 @@ use crate::{BROKERS, PARTITIONS, Result, TOPIC};
 
 /// How long a broker may take to come back, on a machine that has much else to do.
 const RESTART_LIMIT: Duration = Duration::from_secs(240);
+/// How much longer than planned there may be trouble, where the machine is so busy that little happens in the time.
+pub const OVERTIME: Duration = Duration::from_secs(300);
 /// How long an orderly end may take before it becomes a disorderly one.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -55,7 +57,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// How many kills there must be: a run goes on (up to twice as long) until there were.
+    /// How many kills there must be: a run goes on until there were, for [`OVERTIME`] at most.
     #[must_use]
     pub fn kills(&self) -> u64 {
         (self.length.as_secs_f64() / self.kill_every.as_secs_f64() / 1.5).ceil() as u64
@@ -103,12 +105,12 @@ impl<'a> Nemesis<'a> {
         loop {
             let (elapsed, kills) = (began.elapsed(), self.deeds.kills.load(Ordering::Relaxed));
             let enough = elapsed >= pace.length && kills >= pace.kills();
-            if enough || elapsed >= 2 * pace.length || self.stop.load(Ordering::Relaxed) {
+            if enough || elapsed >= pace.length + OVERTIME || self.stop.load(Ordering::Relaxed) {
                 break;
             }
             let due = (elapsed.as_secs_f64() / pace.kill_every.as_secs_f64()) as u64;
             // A pause may be long: it must not eat up the time for kills.
-            let deed = if kills < due { Deed::Kill } else { self.chance.weighted(&DEEDS) };
+            let deed = if kills < due || elapsed >= pace.length { Deed::Kill } else { self.chance.weighted(&DEEDS) };
             self.act(deed)?;
             self.look_after_the_dead()?;
             let quiet = self.chance.millis(300..=4_000);

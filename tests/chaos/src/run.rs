@@ -13,7 +13,7 @@ use klamm_kafka_harness::{Kafka, TESTED_VERSIONS};
 use crate::chance::Chance;
 use crate::journal::Journal;
 use crate::monitor::{self, Seen, total};
-use crate::nemesis::{Deeds, Handle, Nemesis, Pace};
+use crate::nemesis::{Deeds, Handle, Nemesis, OVERTIME, Pace};
 use crate::proxy::Proxy;
 use crate::sender::Sender;
 use crate::verify::{Judge, NULL, Verdict};
@@ -26,8 +26,6 @@ const LISTENER: &str = "CLIENTS";
 const CALM: Duration = Duration::from_secs(5);
 /// How long replicas may take to catch up, and Kafka's consumer to read everything.
 const END_LIMIT: Duration = Duration::from_secs(600);
-/// How much longer than planned a run may send: brokers take their time.
-const OVERTIME: Duration = Duration::from_secs(300);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -87,7 +85,7 @@ fn in_folder(plan: &Plan, dir: &Path) -> Result<()> {
     journal.listen();
     let proxies = BROKERS.iter().map(|_| Proxy::start()).collect::<Result<Vec<_>>>()?;
     let kafka = start(plan, &proxies, dir)?;
-    let ledgers = (plan.rate as f64 / plan.producers as f64) * (2 * plan.pace.length + OVERTIME).as_secs_f64();
+    let ledgers = (plan.rate as f64 / plan.producers as f64) * (plan.pace.length + 2 * OVERTIME).as_secs_f64();
     let bootstrap: Vec<String> = proxies.iter().map(|proxy| format!("127.0.0.1:{}", proxy.port())).collect();
     let bootstrap = bootstrap.join(",");
     let senders = (0..plan.producers)
