@@ -71,10 +71,15 @@ impl Producer<'_> {
     /// is the last event.
     pub fn close(&mut self, now: Instant, within: Duration) {
         self.state.advance_clock(now);
-        if self.state.net.life == Life::Running {
-            self.state.net.life = Life::Closing;
-            #[cfg(feature = "alloc")]
-            self.state.refuse_plain();
+        match self.state.net.life {
+            Life::Running => {
+                self.state.net.life = Life::Closing;
+                #[cfg(feature = "alloc")]
+                self.state.refuse_plain();
+            }
+            Life::Closing => {}
+            // Nothing is left to be drained, so no deadline is set for it.
+            Life::Ending | Life::Ended => return,
         }
         let at = self.state.now.after(within);
         self.state.set_close_timer(at);
