@@ -101,6 +101,9 @@ impl Producer<'_> {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         let state = &mut self.state;
+        if state.net.life == Life::Ended {
+            return None; // whatever was commanded since
+        }
         if let Some(outcome) = state.next_outcome() {
             return Some(Event::Batch(outcome));
         }
