@@ -193,7 +193,7 @@ pub(crate) fn decode_records(header: &Header, batch: &[u8], mut see: impl FnMut(
         let sequence =
             if header.base_sequence < 0 { -1 } else { increment_sequence(header.base_sequence, view.offset_delta) };
         see(StoredRecord {
-            offset: header.base_offset + i64::from(view.offset_delta),
+            offset: header.base_offset.checked_add(view.offset_delta.into()).ok_or(Malformed::Length)?,
             timestamp: if header.has_log_append_time() {
                 header.max_timestamp
             } else {

@@ -35,6 +35,8 @@ mod cluster;
 mod compression;
 pub mod error;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod protocol;
 pub mod reader;

@@ -245,30 +245,44 @@ impl<'a> Session<'a> {
                 }
                 Ok(records)
             })?;
-            let before = offset;
-            let mut rest = &records[..];
-            // The last batch may be cut off.
-            while let Ok(header) = Header::decode(rest)
-                && let Some((batch, tail)) = rest.split_at_checked(header.total_bytes)
-                && header.magic == 2
-                && offset < wanted.end
-            {
-                rest = tail;
-                let last = header.base_offset + i64::from(header.last_offset_delta);
-                if last < offset {
-                    continue;
-                }
-                if !header.is_control() {
-                    see(partition, offset..wanted.end, &header, batch)?;
-                }
-                offset = last + 1;
-            }
-            if offset == before {
-                return Err(corrupt("a fetch brought no whole batch"));
-            }
+            let see = &mut |header: &Header, batch: &[u8]| see(partition, offset..wanted.end, header, batch);
+            offset = each_batch(&records, offset..wanted.end, see)?;
         }
         Ok(())
     }
+}
+
+/// Shows the whole batches of a fetch that hold any of the `wanted` offsets. Where to fetch next, which is beyond where this one
+/// began.
+pub(crate) fn each_batch(
+    records: &[u8],
+    wanted: std::ops::Range<i64>,
+    see: &mut dyn FnMut(&Header, &[u8]) -> io::Result<()>,
+) -> io::Result<i64> {
+    let mut offset = wanted.start;
+    let mut rest = records;
+    // The last batch may be cut off.
+    while let Ok(header) = Header::decode(rest)
+        && let Some((batch, tail)) = rest.split_at_checked(header.total_bytes)
+        && header.magic == 2
+        && offset < wanted.end
+    {
+        rest = tail;
+        let beyond =
+            header.base_offset.checked_add(i64::from(header.last_offset_delta)).and_then(|last| last.checked_add(1));
+        let beyond = beyond.ok_or_else(|| corrupt("a batch lies beyond all offsets"))?;
+        if beyond <= offset {
+            continue;
+        }
+        if !header.is_control() {
+            see(&header, batch)?;
+        }
+        offset = beyond;
+    }
+    if offset == wanted.start {
+        return Err(corrupt("a fetch brought no whole batch"));
+    }
+    Ok(offset)
 }
 
 /// A connection to one broker.
