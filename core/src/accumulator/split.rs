@@ -27,6 +27,9 @@ struct Parsed {
 const HALF: u32 = 2;
 /// While memory is scarce, an eighth at a time: fewer levels of splitting are open at once.
 const SMALL_BITE: u32 = 8;
+/// One record, with the last batch slot: a part that is refused as well could not be split again, and what waits behind it would wait
+/// for ever. A record by itself is taken or fails.
+const ONE_RECORD: u32 = u32::MAX;
 
 /// Where a batch is cut.
 struct Cut {
@@ -49,7 +52,12 @@ impl State<'_> {
         if scarce && !self.may_use_reserve(batch) {
             return None;
         }
-        let cut = self.find_cut(batch, if scarce { SMALL_BITE } else { HALF });
+        let part = match (scarce, self.accumulator.free_batch_count) {
+            (_, ..=1) => ONE_RECORD,
+            (true, _) => SMALL_BITE,
+            (false, _) => HALF,
+        };
+        let cut = self.find_cut(batch, part);
         if self.arena.free() < self.blocks_to_cut(batch, &cut) {
             return None;
         }

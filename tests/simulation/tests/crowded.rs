@@ -69,3 +69,34 @@ fn compressed_batches_are_split_while_the_buffer_is_full() {
         }
     }
 }
+
+/// Every batch slot but the reserved one is taken, and one cut is not enough: the parts are too large as well.
+#[test]
+fn the_last_batch_slot_is_enough_to_split_with() {
+    for (limit, records) in [(250, 40), (400, 40), (700, 40)] {
+        let options = one_broker().limit(|limits| limits.batches = 4).configure(|config| {
+            config.batch_size = 16_384;
+            config.linger_ms = 1000;
+        });
+        let mut world = World::new(options);
+        let topic = TopicOptions { max_message_bytes: Some(limit), ..TopicOptions::default() };
+        world.cluster_mut().create_topic_with("t", topic);
+        let topic = world.topic("t");
+        assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 10_000));
+        let mut accepted = 0;
+        while accepted < records {
+            match world.send_to(topic, 0, format!("{accepted:0>150}")) {
+                Ok(_) => accepted += 1,
+                Err(SendError::Full) => world.run_for(10),
+                Err(error) => panic!("{error}"),
+            }
+            // Each flush closes a batch, until all slots are taken.
+            if accepted % 20 == 0 {
+                world.flush();
+            }
+        }
+        world.flush();
+        assert!(world.run_until_idle(60_000), "limit {limit}: {:?}", world.stats());
+        assert_eq!((world.delivered(), world.failed()), (records, 0), "limit {limit}");
+    }
+}
