@@ -5,6 +5,7 @@ mod build;
 mod chaos;
 mod docs;
 mod elf;
+mod fuzz;
 mod kafka;
 mod limits;
 mod link;
@@ -46,6 +47,9 @@ cargo xtask COMMAND
   chaos [--minutes N] [--seed N] [--producers N] [--rate N] [--kill-every SECONDS] [--version V]
                                        real Kafka while brokers are killed, paused and cut off; Kafka's own consumer
                                        must confirm every outcome
+  fuzz [TARGET...] [--runs N | --minutes M] [--jobs N] [--save]
+                                       libFuzzer on the decoders and the whole machine, a minute each if nothing is said;
+                                       --save keeps what was found in fuzz/corpus; --replay: the corpora, without a fuzzer
   size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program
   mutants [--list | --check] [NAME...] take guards out of the code, one at a time: their tests must fail (slow);
                                        --check only sees whether the patches apply and the tests exist
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         "profile" => profile::main(rest),
         "stress" | "soak" => load::main(command, rest),
         "chaos" => chaos::main(rest),
+        "fuzz" => fuzz::main(rest),
         "size" => size::main(rest),
         "mutants" => mutants::main(rest),
         "link" => link::main(rest),

@@ -100,6 +100,12 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || vec![Step::cargo_test("-p klamm-simulation --release")],
     },
     Suite {
+        name: "fuzz",
+        about: "the fuzzers' corpora and findings, replayed without a fuzzer",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-fuzz-targets").needs(&[Need::CCompiler])],
+    },
+    Suite {
         name: "threeworlds",
         about: "the same core over std, smoltcp and WebAssembly in Node",
         limit: minutes(20),
