@@ -22,51 +22,72 @@
 //!
 //! # What is checked
 //!
-//! After every step, with a panic that shows the seed and the last lines of the trace:
+//! After every step, with a panic that shows the seed and the last lines of the trace, whatever cluster and network do:
 //!
-//! * each accepted record has at most one outcome, and only accepted records have any;
+//! * each accepted record has at most one outcome, at the latest `delivery.timeout.ms` after its acceptance (to the
+//!   microsecond: the world serves every deadline in time), and only accepted records have any;
+//! * with idempotence, records that were accepted earlier for a partition have lower offsets;
+//! * a batch is frozen: its producer id, epoch and first sequence number stand for the same bytes for ever, unless every
+//!   broker that read it refused it;
+//! * at most `max.in.flight.requests.per.connection` requests of a connection wait for an answer, and as many batches of a
+//!   partition with idempotence; a request has one batch per partition, and batches of `max.request.size` in all;
+//! * a batch leaves when `linger.ms` is over, if its leader is connected and idle, does not throttle, and nothing of its
+//!   partition is in doubt; no request waits longer than `request.timeout.ms` (and what brokers throttle), no connection is
+//!   opened for longer than `socket.connection.setup.timeout.max.ms` and its jitter;
+//! * no more memory is free than there is, and all of it is once nothing is outstanding;
 //! * a deadline that was served is gone: the producer never asks to be called in a loop;
 //! * bytes that the producer lent to the network do not change until they are taken;
 //! * a command that said `wake: false` gave no earlier deadline.
 //!
-//! From time to time when every record has its outcome, and in [`World::verify`]:
+//! From time to time when every record has its outcome, and in [`World::verify`], as far as [`Checks`] wants it:
 //!
-//! * delivered records lie in the log at the partition and offset told, unchanged;
+//! * delivered records lie in the log at the partition and offset told, unchanged, each at a place of its own;
 //! * records said to be `NotWritten` are in no log, and logs hold nothing that was not accepted;
 //! * with idempotence nothing is there twice and each log keeps the order of acceptance.
 //!
-//! [`World::run_until_idle`] checks in addition that all memory is free again.
+//! [`World::run_until_idle`] waits until all memory is free again; [`World::run_idle`] counts what wakes a producer that has
+//! nothing to do. What brokers read is known from [`Cluster::requests`](crate::Cluster::requests): without that history
+//! nothing is checked of it, and no request is in the trace.
 //!
 //! # Driving it
 //!
 //! Time passes only in the `run_…` methods. In between a test sends, looks, breaks things
-//! ([`World::cluster_mut`], [`World::network_mut`]) and goes on.
+//! ([`World::cluster_mut`], [`World::network_mut`]) and goes on. [`World::calm`] ends all trouble.
+//!
+//! Code of your own runs over the producer in [`World::with_producer`]; see the [crate's documentation](crate#test-your-own-code).
 
 mod codecs;
 mod drive;
 mod ledger;
 mod link;
+mod looks;
+mod moment;
 mod network;
 mod options;
 mod random;
+mod talk;
 mod trace;
+mod user;
 mod verify;
+mod watch;
 
 pub use codecs::Codecs;
 pub use ledger::{Content, Entry, Outcome};
 pub use network::{Cut, Direction, Flip, Network, Pieces};
 pub use options::{Checks, WorldOptions};
 pub use random::Random;
+pub use user::Activity;
 
 use crate::cluster::Cluster;
-use klamm_core::{
-    Acks, Config, Event, Instant, OnGap, PeerError, Producer, Record, SendError, Stats, Storage, TopicId,
-};
+use klamm_core::{Config, Event, Instant, PeerError, Producer, Record, SendError, Storage, TopicId};
 use ledger::Ledger;
 use link::Link;
+use moment::Linger;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 use trace::Trace;
+use watch::{Terms, Watch};
 
 /// See the [module's documentation](self).
 pub struct World {
@@ -91,7 +112,19 @@ pub struct World {
     /// What `poll_timeout` said last.
     deadline_us: Option<u64>,
     wakeups: u64,
-    verified_at: usize,
+    writes: u64,
+    reads: u64,
+    verified_at: u64,
+    watch: Watch,
+    lingers: VecDeque<Linger>,
+    /// How much of the cluster's history was read, and how many of its faults struck.
+    seen: usize,
+    struck: u64,
+    /// When a connection ended last.
+    ended_us: Option<u64>,
+    /// Compression jobs of which nothing is ever heard.
+    jobs_lost: u64,
+    scratch: Vec<u8>,
 }
 
 impl fmt::Debug for World {
@@ -127,12 +160,8 @@ impl World {
         for change in options.configure {
             change(&mut config);
         }
-        let answered = config.acks != Acks::None;
-        let checks = options.checks.unwrap_or(Checks {
-            offsets: answered,
-            fates: true,
-            once_in_order: config.enable_idempotence && config.on_gap == OnGap::Fail,
-        });
+        let checks = options.checks.unwrap_or_else(|| Checks::promised(&config));
+        let terms = Terms::of(&config);
         let storage = options.storage.unwrap_or_else(|| Storage::heap(&options.limits));
         let producer = Producer::new(config, storage, random.seed(), Instant::ZERO)?;
         let mut world = Self {
@@ -146,16 +175,25 @@ impl World {
             jobs: Vec::new(),
             links: Vec::new(),
             connections_made: 0,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(terms.delivery_us, checks.once_in_order),
             events: Vec::new(),
             peer_errors: Vec::new(),
             texts: Vec::new(),
-            trace: Trace::default(),
+            trace: Trace::new(options.trace_all),
             checks,
             stirred: true,
             deadline_us: None,
             wakeups: 0,
+            writes: 0,
+            reads: 0,
             verified_at: 0,
+            watch: Watch::new(terms),
+            lingers: VecDeque::new(),
+            seen: 0,
+            struck: 0,
+            ended_us: None,
+            jobs_lost: 0,
+            scratch: Vec::new(),
         };
         if options.clock {
             world.set_wall_clock();
@@ -189,6 +227,9 @@ impl World {
     /// # Errors
     /// What the producer says.
     pub fn send(&mut self, topic: TopicId, record: &Record<'_>) -> Result<usize, SendError> {
+        if self.producer.stats().records_accepted != self.ledger.accepted() {
+            self.book_strangers();
+        }
         let sent = self.producer.send(Instant::from_micros(self.now_us), topic, record);
         let accepted = match sent {
             Ok(accepted) => accepted,
@@ -211,7 +252,11 @@ impl World {
             }
         }
         let booked = self.ledger.accept(self.now_us, topic, record, accepted);
-        Ok(booked.unwrap_or_else(|wrong| self.fail(format_args!("{wrong}"))))
+        let position = booked.unwrap_or_else(|wrong| self.fail(format_args!("{wrong}")));
+        if accepted.new_batch {
+            self.lingers(position, topic);
+        }
+        Ok(position)
     }
 
     /// Sends a record that is only a value.
@@ -302,172 +347,7 @@ impl World {
         )
     }
 
-    // ---- looks ----
-
-    /// Microseconds since the start.
-    #[must_use]
-    pub fn now_us(&self) -> u64 {
-        self.now_us
-    }
-
-    /// Milliseconds since the start: the cluster's clock.
-    #[must_use]
-    pub fn now_ms(&self) -> u64 {
-        self.now_us / 1000
-    }
-
-    /// The brokers' wall clock, in Unix milliseconds.
-    pub fn unix_ms(&mut self) -> i64 {
-        self.cluster.options_mut().wall_clock_base_ms.saturating_add_unsigned(self.now_us / 1000)
-    }
-
-    /// Every accepted record, in the order of acceptance.
-    #[must_use]
-    pub fn records(&self) -> &[Entry] {
-        self.ledger.entries()
-    }
-
-    /// The outcome of each accepted record, as far as it is known.
-    pub fn outcomes(&self) -> impl Iterator<Item = Option<Outcome>> {
-        self.ledger.entries().iter().map(|entry| entry.outcome)
-    }
-
-    /// The outcome of a record.
-    #[must_use]
-    pub fn outcome(&self, record: usize) -> Option<Outcome> {
-        self.ledger.entries().get(record)?.outcome
-    }
-
-    /// How many records were delivered.
-    #[must_use]
-    pub fn delivered(&self) -> usize {
-        self.outcomes().flatten().filter(Outcome::is_delivered).count()
-    }
-
-    /// How many records failed.
-    #[must_use]
-    pub fn failed(&self) -> usize {
-        self.outcomes().flatten().filter(|outcome| !outcome.is_delivered()).count()
-    }
-
-    /// How many records have no outcome yet.
-    #[must_use]
-    pub fn unsettled(&self) -> usize {
-        self.ledger.unsettled()
-    }
-
-    /// Every event that the producer told, with its time in microseconds.
-    #[must_use]
-    pub fn events(&self) -> &[(u64, Event)] {
-        &self.events
-    }
-
-    /// Whether the producer told this event.
-    #[must_use]
-    pub fn saw(&self, event: Event) -> bool {
-        self.events.iter().any(|(_, told)| *told == event)
-    }
-
-    /// Forgets the events so far.
-    pub fn clear_events(&mut self) {
-        self.events.clear();
-    }
-
-    /// What the producer had to say of its peers' manners.
-    #[must_use]
-    pub fn peer_errors(&self) -> &[(u64, PeerError)] {
-        &self.peer_errors
-    }
-
-    /// The brokers' words on failed batches, in the order of their events.
-    #[must_use]
-    pub fn error_texts(&self) -> &[String] {
-        &self.texts
-    }
-
-    /// How often a deadline woke the producer.
-    #[must_use]
-    pub fn wakeups(&self) -> u64 {
-        self.wakeups
-    }
-
-    /// How many connections were opened, or tried to be.
-    #[must_use]
-    pub fn connections_made(&self) -> u64 {
-        self.connections_made
-    }
-
-    /// How many connections the producer holds open, or is opening.
-    #[must_use]
-    pub fn connections_open(&self) -> usize {
-        self.links.iter().filter(|link| link.conn.is_some()).count()
-    }
-
-    /// The producer's counters.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        *self.producer.stats()
-    }
-
-    /// The cluster.
-    #[must_use]
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// The cluster, to break it.
-    pub fn cluster_mut(&mut self) -> &mut Cluster {
-        &mut self.cluster
-    }
-
-    /// The network, to break it.
-    pub fn network_mut(&mut self) -> &mut Network {
-        &mut self.network
-    }
-
-    /// The codecs outside the core, to slow or break them.
-    pub fn codecs_mut(&mut self) -> &mut Codecs {
-        &mut self.codecs
-    }
-
-    /// Compression jobs that are being done.
-    #[must_use]
-    pub fn jobs_under_way(&self) -> usize {
-        self.jobs.len()
-    }
-
-    /// The producer, for a look.
-    #[must_use]
-    pub fn producer(&self) -> &Producer<'static> {
-        &self.producer
-    }
-
-    /// The producer, for commands that the world does not have. It is polled when time passes next.
-    pub fn producer_mut(&mut self) -> &mut Producer<'static> {
-        self.stirred = true;
-        &mut self.producer
-    }
-
-    /// The world's own randomness.
-    pub fn random(&mut self) -> &mut Random {
-        &mut self.random
-    }
-
-    /// The last lines of what happened.
-    pub fn trace(&self) -> impl Iterator<Item = &str> {
-        self.trace.lines()
-    }
-
-    /// A sum over all lines of the trace: equal for equal runs.
-    #[must_use]
-    pub fn trace_hash(&self) -> u64 {
-        self.trace.hash()
-    }
-
-    /// Adds a line of the test's own to the trace.
-    pub fn note(&mut self, line: impl fmt::Display) {
-        self.trace.push(self.now_us, format_args!("-- {line}"));
-    }
+    // ---- checks ----
 
     /// Compares the logs with what was told so far.
     ///

@@ -54,6 +54,7 @@ impl World {
             let due_us = self.now_us + delay_us;
             self.trace.push(self.now_us, format_args!("{id:?} {task:?}, done at {due_us}"));
             if self.random.chance(self.codecs.lost_permille) {
+                self.jobs_lost += 1;
                 continue;
             }
             if self.random.chance(self.codecs.failed_permille) {

@@ -2,8 +2,10 @@
 
 use super::World;
 use super::link::{Link, Stage};
-use super::network::{Direction, Pieces};
+use super::network::{Direction, Network, Pieces};
+use super::random::Random;
 use crate::cluster::Cluster;
+use crate::protocol::Api;
 use klamm_core::{Action, ConnId, Disconnect, Event, Instant, Producer, Target};
 use std::net::IpAddr;
 
@@ -52,6 +54,7 @@ impl World {
                 }
                 _ => {
                     self.now_us = until_us;
+                    self.check_deadlines();
                     return false;
                 }
             }
@@ -62,32 +65,33 @@ impl World {
     fn next_moment(&self) -> Option<u64> {
         let links = self.links.iter().filter_map(|link| self.next_of(link));
         let jobs = self.jobs.iter().map(|job| job.due_us);
-        links.chain(jobs).chain(self.deadline_us).min()
+        links.chain(jobs).chain(self.deadline_us).chain(self.next_linger()).min()
     }
 
     fn next_of(&self, link: &Link) -> Option<u64> {
-        let blocked = link.broker.is_some_and(|broker| self.network.is_blocked(broker));
+        let held_up = self.network.is_blocked_to(link.broker);
+        let held_down = self.network.is_blocked_from(link.broker);
         match &link.stage {
             Stage::Resolving { at, .. } => Some(*at),
-            Stage::Connecting { at, .. } => (!blocked && *at != u64::MAX).then_some(*at),
+            Stage::Connecting { at, .. } => (!held_up && !held_down && *at != u64::MAX).then_some(*at),
             Stage::Resolved => None,
             Stage::Open => {
                 let answer = link.remote.and_then(|remote| self.cluster.next_due_of(remote));
                 let answer = answer.map(|ms| ms.saturating_mul(1000).max(self.now_us));
-                let moving = link.up.next().into_iter().chain(link.down.next()).chain(answer).min();
-                let moving = moving.filter(|_| !blocked);
+                let up = link.up.next().filter(|_| !held_up);
+                let down = link.down.next().filter(|_| !held_down);
                 let full = (link.writable && link.is_open()).then_some(link.full_until.max(self.now_us));
-                let ends = link
-                    .ends
-                    .filter(|_| !blocked && link.conn.is_some() && link.down.segments.is_empty())
-                    .map(|(at, _)| at);
-                moving.into_iter().chain(full).chain(ends).min()
+                let ends =
+                    link.ends.filter(|_| !held_down && link.conn.is_some() && link.down.is_empty()).map(|(at, _)| at);
+                up.into_iter().chain(down).chain(answer).chain(full).chain(ends).min()
             }
         }
     }
 
     /// Does everything that is due now.
     fn settle_moment(&mut self) {
+        self.book_strangers();
+        self.check_deadlines();
         let mut rounds = 0u32;
         loop {
             let mut moved = std::mem::take(&mut self.stirred);
@@ -106,12 +110,7 @@ impl World {
                 self.fail(format_args!("{ROUNDS} rounds without time passing"));
             }
         }
-        // A look at the logs costs as much as there is in them, so they grow by half in between.
-        let accepted = self.ledger.entries().len();
-        if self.unsettled() == 0 && accepted > self.verified_at * 3 / 2 {
-            self.verified_at = accepted;
-            self.verify();
-        }
+        self.check_moment();
     }
 
     /// Calls the producer if its time has come. A served deadline must be gone, or have had an effect.
@@ -174,6 +173,9 @@ impl World {
             if !text.is_empty() {
                 self.texts.push(text.to_owned());
             }
+            if let Some(name) = self.producer.topic_name(outcome.topic) {
+                self.ledger.know_topic(outcome.topic, name);
+            }
             if let Err(wrong) = self.ledger.settle(self.now_us, outcome) {
                 self.fail(format_args!("{wrong}"));
             }
@@ -187,12 +189,13 @@ impl World {
         match deed {
             Deed::Resolve(conn, host) => {
                 let known = self.network.names.get(&host).cloned().unwrap_or_default();
-                let lost = self.random.chance(self.network.dns_failure_permille);
+                let down = self.now_us < self.network.dns_down_until_us;
+                let lost = self.random.chance(self.network.dns_failure_permille) || down;
                 let addresses = if lost { Vec::new() } else { known };
                 let at = self.now_us + self.random.within(&self.network.resolve_us);
                 self.trace.push(self.now_us, format_args!("resolve {conn:?} {host}"));
                 self.connections_made += 1;
-                let mut link = Link::new(self.connections_made, conn);
+                let mut link = Link::new(self.connections_made, conn, self.now_us);
                 link.stage = Stage::Resolving { at, addresses };
                 self.add_link(link);
             }
@@ -226,11 +229,13 @@ impl World {
         let at = if hangs { u64::MAX } else { self.now_us + self.random.within(&self.network.connect_us) };
         if !self.links.iter().any(|link| link.conn == Some(conn)) {
             self.connections_made += 1;
-            self.add_link(Link::new(self.connections_made, conn));
+            self.add_link(Link::new(self.connections_made, conn, self.now_us));
         }
-        self.trace.push(self.now_us, format_args!("connect {conn:?} to {host}:{port}, broker {broker:?}"));
         let cuts = &mut self.network.cuts;
         let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) else { return };
+        let number = link.number;
+        self.trace
+            .push(self.now_us, format_args!("connection {number}, {conn:?}, to {host}:{port}, broker {broker:?}"));
         link.broker = broker;
         link.stage = Stage::Connecting { at, broker: broker.filter(|_| !refused) };
         cuts.retain(|cut| {
@@ -249,11 +254,15 @@ impl World {
         let link = &mut self.links[at];
         link.conn = None;
         link.writable = false;
-        link.down.segments.clear();
+        self.ended_us = Some(self.now_us);
+        link.down.clear();
         if !late {
-            link.up.segments.clear();
+            link.up.clear();
         }
-        if link.up.segments.is_empty()
+        if let Some(id) = link.id {
+            self.watch.ended(id);
+        }
+        if link.up.is_empty()
             && let Some(remote) = link.remote.take()
         {
             self.cluster.disconnect(remote);
@@ -269,11 +278,11 @@ impl World {
         let link = &mut self.links[at];
         self.trace.push(self.now_us, format_args!("connection {} breaks", link.number));
         link.ends.get_or_insert((self.now_us, why));
-        link.down.segments.clear();
+        link.down.clear();
         if !late {
-            link.up.segments.clear();
+            link.up.clear();
         }
-        if link.up.segments.is_empty()
+        if link.up.is_empty()
             && let Some(remote) = link.remote.take()
         {
             self.cluster.disconnect(remote);
@@ -287,6 +296,26 @@ impl World {
                 self.break_link(at, Disconnect::Closed);
             }
         }
+    }
+
+    /// Lets a broker forget its connections without a word, as a machine that lost power or a router that lost its
+    /// table: what is under way is lost, and what the producer goes on sending goes nowhere, until it finds out by itself
+    /// or, after [`Network::forgotten_reset_us`], is told.
+    pub fn forget_connections(&mut self, broker: i32) {
+        for link in self.links.iter_mut().filter(|link| link.broker == Some(broker)) {
+            if !matches!(link.stage, Stage::Open) || link.ends.is_some() {
+                continue;
+            }
+            self.trace.push(self.now_us, format_args!("broker {broker} forgets connection {}", link.number));
+            link.forgotten = true;
+            link.up.clear();
+            link.down.clear();
+            if let Some(remote) = link.remote.take() {
+                self.cluster.disconnect(remote);
+            }
+        }
+        let gone = |link: &Link| link.conn.is_none() && link.is_gone();
+        self.links.retain(|link| !gone(link));
     }
 
     // ---- bytes ----
@@ -310,59 +339,75 @@ impl World {
         let Some(at) = self.links.iter().position(|link| link.conn == Some(conn)) else { return 0 };
         let mut taken = 0;
         while self.links[at].is_open() && self.links[at].writable && self.links[at].full_until <= self.now_us {
-            let vectored = self.random.chance(self.network.vectored_permille);
-            let offered = self.offered(conn, vectored);
-            let link = &mut self.links[at];
-            if offered.is_empty() {
-                link.writable = false;
-                if !link.shown.is_empty() {
-                    self.fail(format_args!("{conn:?} took back bytes that it had shown"));
-                }
-                break;
-            }
-            let same = link.shown.len().min(offered.len());
-            if link.shown[..same] != offered[..same] {
-                self.fail(format_args!("{conn:?}: bytes changed while they were lent"));
-            }
-            let n = self.network.write.take(&mut self.random, offered.len());
-            let link = &mut self.links[at];
-            link.shown = offered[n..].to_vec();
-            if n < offered.len() {
-                link.full_until = self.now_us + self.network.write_pause_us;
-            }
-            self.producer.handle_transmitted(Instant::from_micros(self.now_us), conn, n);
-            self.put_on_wire(at, Direction::ToBroker, offered[..n].to_vec());
+            let Some(short) = self.write_once(at, conn) else { break };
             taken += 1;
-            if n < offered.len() && self.network.write_pause_us > 0 {
+            if short && self.network.write_pause_us > 0 {
                 break;
             }
         }
         taken
     }
 
-    /// What the producer wants to write now.
-    fn offered(&mut self, conn: ConnId, vectored: bool) -> Vec<u8> {
+    /// One write. Whether it was a short one; `None` if there was nothing to write.
+    fn write_once(&mut self, at: usize, conn: ConnId) -> Option<bool> {
         let now = self.now();
-        if !vectored {
-            return self.producer.poll_transmit(now, conn).map(|transmit| transmit.bytes.to_vec()).unwrap_or_default();
-        }
+        let link = &mut self.links[at];
         let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
-        let count = self.producer.poll_transmit_vectored(now, conn, &mut slices);
-        slices[..count].concat()
+        if self.random.chance(self.network.vectored_permille) {
+            let _ = self.producer.poll_transmit_vectored(now, conn, &mut slices);
+        } else if let Some(transmit) = self.producer.poll_transmit(now, conn) {
+            slices[0] = transmit.bytes;
+        }
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        if offered == 0 {
+            link.writable = false;
+            if link.shown.len() > 0 {
+                self.fail(format_args!("{conn:?} took back bytes that it had shown"));
+            }
+            return None;
+        }
+        let n = self.network.write.take(&mut self.random, offered);
+        if n < offered {
+            link.full_until = self.now_us + self.network.write_pause_us;
+        }
+        let unchanged = link.lend(&slices, n);
+        let answered = self.watch.terms.answered;
+        let route = route(&mut self.random, &self.network, link, self.now_us, (Direction::ToBroker, n));
+        let mut left = n;
+        for (index, slice) in slices.iter().enumerate() {
+            let piece = &slice[..left.min(slice.len())];
+            left -= piece.len();
+            link.talk.ask(self.now_us, piece, |api_key| answered || api_key != Api::Produce.key());
+            if let Some((arrives, joined)) = route
+                && !link.forgotten
+                && !piece.is_empty()
+            {
+                link.up.send(arrives, piece, joined || index > 0);
+            }
+        }
+        let waiting = link.talk.waiting();
+        self.writes += 1;
+        self.producer.handle_transmitted(now, conn, n);
+        if !unchanged {
+            self.fail(format_args!("{conn:?}: bytes changed while they were lent"));
+        }
+        if waiting > self.watch.terms.max_in_flight {
+            self.fail(format_args!("{conn:?}: {waiting} requests wait for an answer"));
+        }
+        self.written(at, route.is_none());
+        Some(n < offered)
     }
 
-    fn put_on_wire(&mut self, at: usize, direction: Direction, bytes: Vec<u8>) {
-        if self.random.chance(self.network.reset_permille) {
-            return self.break_link(at, Disconnect::Other);
+    /// What follows from a write: a break, or the discovery that nobody listens.
+    fn written(&mut self, at: usize, breaks: bool) {
+        if breaks {
+            self.break_link(at, Disconnect::Other);
         }
-        let mut latency = self.random.within(&self.network.latency_us);
-        if self.random.chance(self.network.stall_permille) {
-            latency += self.random.within(&self.network.stall_us);
-        }
-        let arrives = self.now_us + latency;
+        let (now_us, after) = (self.now_us, self.network.forgotten_reset_us);
         let link = &mut self.links[at];
-        let lane = if direction == Direction::ToBroker { &mut link.up } else { &mut link.down };
-        lane.send(arrives, bytes);
+        if let Some(after) = after.filter(|_| link.forgotten) {
+            link.ends.get_or_insert((now_us + after, Disconnect::Other));
+        }
     }
 
     /// Everything on the way moves as far as it has come by now.
@@ -381,8 +426,8 @@ impl World {
     }
 
     fn move_link(&mut self, at: usize) -> bool {
-        let blocked = self.links[at].broker.is_some_and(|broker| self.network.is_blocked(broker));
         let link = &mut self.links[at];
+        let held = self.network.is_blocked_to(link.broker) || self.network.is_blocked_from(link.broker);
         match &mut link.stage {
             Stage::Resolving { at: due, addresses } if *due <= self.now_us => {
                 let addresses = std::mem::take(addresses);
@@ -396,12 +441,12 @@ impl World {
                 }
                 true
             }
-            Stage::Connecting { at: due, broker } if *due <= self.now_us && !blocked => {
+            Stage::Connecting { at: due, broker } if *due <= self.now_us && !held => {
                 let broker = *broker;
                 self.opened(at, broker);
                 true
             }
-            Stage::Open if !blocked => self.carry(at),
+            Stage::Open => self.carry(at),
             _ => false,
         }
     }
@@ -411,6 +456,7 @@ impl World {
         let link = &mut self.links[at];
         link.stage = Stage::Open;
         link.remote = remote;
+        link.id = remote;
         let Some(conn) = link.conn else { return };
         if remote.is_some() {
             self.trace.push(self.now_us, format_args!("connected {conn:?}"));
@@ -425,7 +471,11 @@ impl World {
     fn end(&mut self, at: usize, why: Disconnect) {
         let link = &mut self.links[at];
         let conn = link.conn.take();
-        link.down.segments.clear();
+        link.down.clear();
+        self.ended_us = Some(self.now_us);
+        if let Some(id) = link.id {
+            self.watch.ended(id);
+        }
         if self.links[at].is_gone() {
             self.links.remove(at);
         }
@@ -445,13 +495,14 @@ impl World {
         let Some(link) = self.links.get_mut(at).filter(|link| link.number == number) else { return true };
         if let Some((due, why)) = link.ends
             && due <= self.now_us
-            && link.down.segments.is_empty()
+            && link.down.is_empty()
             && link.conn.is_some()
+            && !self.network.is_blocked_from(link.broker)
         {
             self.end(at, why);
             return true;
         }
-        if link.conn.is_none() && link.up.segments.is_empty() {
+        if link.conn.is_none() && link.up.is_empty() {
             if let Some(remote) = link.remote.take() {
                 self.cluster.disconnect(remote);
             }
@@ -463,27 +514,23 @@ impl World {
 
     /// What arrives at the broker.
     fn carry_up(&mut self, at: usize) -> bool {
+        if self.network.is_blocked_to(self.links[at].broker) {
+            return false;
+        }
         let mut moved = false;
-        while let Some((_, mut bytes)) = {
-            let due = self.links[at].up.next().is_some_and(|due| due <= self.now_us);
-            if due { self.links[at].up.segments.pop_front() } else { None }
-        } {
+        while let Some((len, cut)) = self.links[at].up.due(self.now_us) {
             moved = true;
             let link = &mut self.links[at];
-            let cut = link.up.cut.filter(|cut| link.up.arrived + bytes.len() as u64 >= *cut);
-            if let Some(cut) = cut {
-                bytes.truncate((cut - link.up.arrived) as usize);
-            }
-            link.up.arrived += bytes.len() as u64;
             if let Some(remote) = link.remote {
-                self.cluster.receive(self.now_us / 1000, remote, &bytes);
+                self.cluster.receive(self.now_us / 1000, remote, link.up.front(len));
             }
-            if cut.is_some() {
-                self.links[at].up.segments.clear();
-                self.links[at].up.cut = None;
+            link.up.arrive(len, cut);
+            if cut {
                 self.break_link(at, Disconnect::Closed);
-                break;
             }
+        }
+        if moved {
+            self.read_history();
         }
         moved
     }
@@ -491,47 +538,62 @@ impl World {
     /// What the broker has to say goes on the wire.
     fn fetch_answers(&mut self, at: usize) {
         let Some(remote) = self.links[at].remote else { return };
-        let mut bytes = Vec::new();
-        let open = self.cluster.transmit(self.now_us / 1000, remote, &mut bytes);
-        if !bytes.is_empty() && self.links[at].ends.is_none() && self.links[at].conn.is_some() {
-            self.put_on_wire(at, Direction::ToClient, bytes);
+        let now_ms = self.now_us / 1000;
+        // Without anything due there is nothing to fetch, unless the connection is gone.
+        let idle = match self.cluster.next_due_of(remote) {
+            Some(due) => due > now_ms,
+            None => self.cluster.broker_of(remote).is_some(),
+        };
+        if idle {
+            return;
         }
+        let mut bytes = std::mem::take(&mut self.scratch);
+        bytes.clear();
+        let open = self.cluster.transmit(now_ms, remote, &mut bytes);
+        let link = &mut self.links[at];
+        if !bytes.is_empty() {
+            self.trace.push(self.now_us, format_args!("connection {} brings {} bytes", link.number, bytes.len()));
+        }
+        if !bytes.is_empty() && link.ends.is_none() && link.conn.is_some() {
+            let sent = (Direction::ToClient, bytes.len());
+            match route(&mut self.random, &self.network, link, self.now_us, sent) {
+                Some((arrives, joined)) => link.down.send(arrives, &bytes, joined),
+                None => self.break_link(at, Disconnect::Other),
+            }
+        }
+        self.scratch = bytes;
         if !open {
             let link = &mut self.links[at];
             link.remote = None;
-            link.up.segments.clear();
+            link.up.clear();
             let at = link.down.not_before.max(self.now_us);
             link.ends.get_or_insert((at, Disconnect::Closed));
         }
+        self.read_history();
     }
 
     /// What arrives at the producer, piece by piece.
     fn carry_down(&mut self, at: usize, number: u64) -> bool {
         let mut moved = false;
+        let mut bytes = Vec::new();
         loop {
             let Some(link) = self.links.get_mut(at).filter(|link| link.number == number) else { return true };
-            let due = link.down.next().is_some_and(|due| due <= self.now_us);
-            let (Some(conn), true) = (link.conn, due) else { return moved };
-            let Some((_, mut bytes)) = link.down.segments.pop_front() else { return moved };
+            let Some((len, cut)) = link.down.due(self.now_us) else { return moved };
+            let Some(conn) = link.conn.filter(|_| !self.network.is_blocked_from(link.broker)) else { return moved };
             moved = true;
-            let cut = link.down.cut.filter(|cut| link.down.arrived + bytes.len() as u64 >= *cut);
-            if let Some(cut) = cut {
-                bytes.truncate((cut - link.down.arrived) as usize);
-                link.down.cut = None;
-            }
+            bytes.clear();
+            bytes.extend_from_slice(link.down.front(len));
             for flip in self.network.flips.iter().filter(|flip| flip.connection == number) {
                 let place = flip.at.checked_sub(link.down.arrived).and_then(|at| bytes.get_mut(at as usize));
                 if let Some(byte) = place {
                     *byte ^= flip.mask;
                 }
             }
-            link.down.arrived += bytes.len() as u64;
-            if cut.is_some() {
-                link.down.segments.clear();
-            }
+            link.down.arrive(len, cut);
+            self.reads += 1;
             self.trace.push(self.now_us, format_args!("{conn:?} reads {} bytes", bytes.len()));
             self.hand_over(conn, &bytes);
-            if cut.is_some() && self.links.get(at).is_some_and(|link| link.number == number) {
+            if cut && self.links.get(at).is_some_and(|link| link.number == number) {
                 self.break_link(at, Disconnect::Closed);
             }
         }
@@ -542,6 +604,14 @@ impl World {
         while !bytes.is_empty() {
             let n = self.network.read.take(&mut self.random, bytes.len());
             let (piece, rest) = bytes.split_at(n);
+            if let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) {
+                let (id, watch) = (link.id, &mut self.watch);
+                link.talk.answer(piece, |asked| {
+                    if let Some(id) = id {
+                        watch.answered(id, asked.correlation_id);
+                    }
+                });
+            }
             if let Err(error) = self.producer.handle_input(self.now(), conn, piece) {
                 self.trace.push(self.now_us, format_args!("{conn:?} {error}"));
                 self.peer_errors.push((self.now_us, error));
@@ -553,6 +623,27 @@ impl World {
             bytes = rest;
         }
     }
+}
+
+/// Sends a piece on its way: when it arrives, and whether together with what is in front of it. `None`: the connection
+/// breaks here.
+fn route(
+    random: &mut Random,
+    network: &Network,
+    link: &mut Link,
+    now_us: u64,
+    (direction, bytes): (Direction, usize),
+) -> Option<(u64, bool)> {
+    if random.chance(network.reset_permille) {
+        return None;
+    }
+    let mut latency = random.within(network.latency(direction));
+    if random.chance(network.stall_permille) {
+        latency += random.within(&network.stall_us);
+    }
+    let lane = if direction == Direction::ToBroker { &mut link.up } else { &mut link.down };
+    let joined = !lane.is_empty() && random.chance(network.coalesce_permille);
+    Some((lane.leaves(now_us, bytes, network.bandwidth_bytes_per_ms) + latency, joined))
 }
 
 fn next_deed(producer: &mut Producer<'static>) -> Option<Deed> {

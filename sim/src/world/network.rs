@@ -65,6 +65,12 @@ pub struct Flip {
 pub struct Network {
     /// One way, for each segment; segments of a connection keep their order.
     pub latency_us: RangeInclusive<u64>,
+    /// The same from brokers to the producer; `None` is as the other way.
+    pub latency_back_us: Option<RangeInclusive<u64>>,
+    /// How many bytes a connection carries per millisecond and direction; 0 is no limit.
+    pub bandwidth_bytes_per_ms: u64,
+    /// Segments that arrive together with those of their connection which are on the way in front of them, in permille.
+    pub coalesce_permille: u32,
     /// From the wish to connect to the open stream.
     pub connect_us: RangeInclusive<u64>,
     /// From the question to the addresses.
@@ -83,6 +89,8 @@ pub struct Network {
     pub hang_permille: u32,
     /// Names that cannot be resolved.
     pub dns_failure_permille: u32,
+    /// No name can be resolved before this time, in microseconds of the world's clock.
+    pub dns_down_until_us: u64,
     /// Segments at which a connection breaks, in either direction.
     pub reset_permille: u32,
     /// Segments that stall their direction.
@@ -100,8 +108,13 @@ pub struct Network {
     pub cuts: Vec<Cut>,
     /// Bytes that change on their way.
     pub flips: Vec<Flip>,
-    /// Brokers whose cable is pulled: see [`block`](Self::block).
-    pub blocked: BTreeSet<i32>,
+    /// Brokers that nothing reaches: see [`block_to`](Self::block_to).
+    pub blocked_to: BTreeSet<i32>,
+    /// Brokers from which nothing comes: see [`block_from`](Self::block_from).
+    pub blocked_from: BTreeSet<i32>,
+    /// After this many microseconds, bytes on a connection that the other end forgot are answered with a reset; `None`:
+    /// they never are. See [`World::forget_connections`](super::World::forget_connections).
+    pub forgotten_reset_us: Option<u64>,
     /// Brokers to which connections are refused.
     pub refused: BTreeSet<i32>,
 }
@@ -110,6 +123,9 @@ impl Default for Network {
     fn default() -> Self {
         Self {
             latency_us: 500..=500,
+            latency_back_us: None,
+            bandwidth_bytes_per_ms: 0,
+            coalesce_permille: 0,
             connect_us: 1000..=1000,
             resolve_us: 200..=200,
             write: Pieces::Whole,
@@ -119,6 +135,7 @@ impl Default for Network {
             refuse_permille: 0,
             hang_permille: 0,
             dns_failure_permille: 0,
+            dns_down_until_us: 0,
             reset_permille: 0,
             stall_permille: 0,
             stall_us: 0..=0,
@@ -127,7 +144,9 @@ impl Default for Network {
             hosts: BTreeMap::new(),
             cuts: Vec::new(),
             flips: Vec::new(),
-            blocked: BTreeSet::new(),
+            blocked_to: BTreeSet::new(),
+            blocked_from: BTreeSet::new(),
+            forgotten_reset_us: None,
             refused: BTreeSet::new(),
         }
     }
@@ -137,12 +156,24 @@ impl Network {
     /// Holds back every byte to and from a broker, and lets connections to it hang: a cable that was pulled. Bytes that
     /// were held back arrive once it is unblocked.
     pub fn block(&mut self, broker: i32) {
-        self.blocked.insert(broker);
+        self.block_to(broker);
+        self.block_from(broker);
     }
 
-    /// Plugs the cable in again.
+    /// The same in one direction: nothing reaches the broker. What it says still arrives; connections hang.
+    pub fn block_to(&mut self, broker: i32) {
+        self.blocked_to.insert(broker);
+    }
+
+    /// The same in the other one: the broker hears everything, and nobody hears it; connections hang.
+    pub fn block_from(&mut self, broker: i32) {
+        self.blocked_from.insert(broker);
+    }
+
+    /// Plugs the cable in again, both ways.
     pub fn unblock(&mut self, broker: i32) {
-        self.blocked.remove(&broker);
+        self.blocked_to.remove(&broker);
+        self.blocked_from.remove(&broker);
     }
 
     /// Refuses connections to a broker, as a host on which it does not run.
@@ -155,16 +186,20 @@ impl Network {
         self.refused.remove(&broker);
     }
 
-    /// Ends every misbehaviour; latencies and names stay.
+    /// Ends every misbehaviour; latencies, bandwidth and names stay. Connections that the other end forgot are dead for
+    /// good, but the next byte on one of them finds that out.
     pub fn heal(&mut self) {
         self.refuse_permille = 0;
         self.hang_permille = 0;
         self.dns_failure_permille = 0;
+        self.dns_down_until_us = 0;
         self.reset_permille = 0;
         self.stall_permille = 0;
         self.cuts.clear();
         self.flips.clear();
-        self.blocked.clear();
+        self.blocked_to.clear();
+        self.blocked_from.clear();
+        self.forgotten_reset_us.get_or_insert(0);
         self.refused.clear();
     }
 
@@ -176,16 +211,45 @@ impl Network {
         }
     }
 
+    /// Gives a host of the cluster other addresses under all its names; nobody listens at the old ones any more.
+    /// Connections stay.
+    pub fn move_host(&mut self, host: &str, addresses: &[IpAddr]) {
+        let hosts = &self.hosts;
+        let leads_there = |address: &IpAddr| hosts.get(address).is_some_and(|there| there == host);
+        let names: Vec<String> =
+            self.names.iter().filter(|(_, at)| at.iter().any(leads_there)).map(|(name, _)| name.clone()).collect();
+        self.hosts.retain(|_, there| there != host);
+        for name in names {
+            self.name(&name, addresses, host);
+        }
+    }
+
     /// Makes a host of the cluster known under its own name, at an address of its own.
     pub(crate) fn name_host(&mut self, host: &str) {
-        if host.parse::<IpAddr>().is_err() && !self.names.contains_key(host) {
-            let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, self.names.len() as u8 + 1));
+        if host.parse::<IpAddr>().is_ok() || self.names.contains_key(host) {
+            return;
+        }
+        // 10.0.0.0/8 has more addresses than anybody has hosts.
+        let mut free =
+            (0x0a00_0001 + self.names.len() as u32..0x0aff_ffff).map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+        if let Some(address) = free.find(|address| !self.hosts.contains_key(address)) {
             self.name(host, &[address], host);
         }
     }
 
-    pub(crate) fn is_blocked(&self, broker: i32) -> bool {
-        self.blocked.contains(&broker)
+    pub(crate) fn is_blocked_to(&self, broker: Option<i32>) -> bool {
+        !self.blocked_to.is_empty() && broker.is_some_and(|broker| self.blocked_to.contains(&broker))
+    }
+
+    pub(crate) fn is_blocked_from(&self, broker: Option<i32>) -> bool {
+        !self.blocked_from.is_empty() && broker.is_some_and(|broker| self.blocked_from.contains(&broker))
+    }
+
+    pub(crate) fn latency(&self, direction: Direction) -> &RangeInclusive<u64> {
+        match (&self.latency_back_us, direction) {
+            (Some(back), Direction::ToClient) => back,
+            _ => &self.latency_us,
+        }
     }
 
     pub(crate) fn is_refused(&self, broker: i32) -> bool {

@@ -3,23 +3,41 @@
 use super::codecs::Codecs;
 use super::network::Network;
 use crate::cluster::ClusterOptions;
-use klamm_core::{Config, Limits, Storage};
+use klamm_core::{Acks, Config, Limits, OnGap, Storage};
 use std::fmt;
 
 /// What is checked of the logs at the end, and whenever nothing is outstanding.
+///
+/// These are the promises that a cluster can break: one that loses or invents records, or lies about them. What the producer
+/// owes whatever its cluster does (one outcome per record and in time, frozen batches, memory, …) is always checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checks {
-    /// Delivered records lie where they were said to be.
+    /// Delivered records lie where they were said to be, unchanged, and no two of them at one place: nothing is lost silently.
+    ///
+    /// Promised with acks=all, and with acks=1 as long as leaders do not die with what nobody else has; with acks=0 nobody
+    /// says where anything is.
     pub offsets: bool,
-    /// Logs hold nothing but accepted records that were not said to be `NotWritten`.
+    /// Logs hold nothing but accepted records, and none that was said to be
+    /// [`NotWritten`](klamm_core::Fate::NotWritten): a failure says what is known. Promised always.
     pub fates: bool,
-    /// Each record is in its log at most once, in the order of acceptance. Only idempotence promises that.
+    /// Each record is in its log at most once, and logs and deliveries keep the order of acceptance. Promised with
+    /// `enable.idempotence` and [`OnGap::Fail`]; [`OnGap::Resend`] may duplicate.
     pub once_in_order: bool,
 }
 
 impl Checks {
     /// Nothing is checked, for tests in which the cluster itself loses or invents records.
     pub const NONE: Self = Self { offsets: false, fates: false, once_in_order: false };
+
+    /// All that a configuration promises before a cluster that keeps what it acknowledged.
+    #[must_use]
+    pub fn promised(config: &Config<'_>) -> Self {
+        Self {
+            offsets: config.acks != Acks::None,
+            fates: true,
+            once_in_order: config.enable_idempotence && config.on_gap == OnGap::Fail,
+        }
+    }
 }
 
 type Configure = Box<dyn FnOnce(&mut Config<'static>)>;
@@ -48,6 +66,7 @@ pub struct WorldOptions {
     pub(crate) configure: Vec<Configure>,
     pub(crate) clock: bool,
     pub(crate) checks: Option<Checks>,
+    pub(crate) trace_all: bool,
 }
 
 impl fmt::Debug for WorldOptions {
@@ -91,6 +110,7 @@ impl WorldOptions {
             configure: Vec::new(),
             clock: true,
             checks: None,
+            trace_all: false,
         }
     }
 
@@ -161,6 +181,13 @@ impl WorldOptions {
     #[must_use]
     pub fn checks(mut self, checks: Checks) -> Self {
         self.checks = Some(checks);
+        self
+    }
+
+    /// Every line of the trace is kept and shown, however many there are; otherwise the last few thousand.
+    #[must_use]
+    pub fn trace_all(mut self) -> Self {
+        self.trace_all = true;
         self
     }
 }

@@ -1,25 +1,35 @@
 //! What must be true of the logs, whatever happened.
 
-use super::ledger::{Content, Entry, Ledger, Outcome};
+use super::ledger::{Content, Entry, Ledger, Outcome, Stranger};
 use super::options::Checks;
 use crate::batch::StoredRecord;
 use crate::cluster::Cluster;
+use klamm_core::Fate;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares the ledger with what the cluster holds; the first thing that is wrong, in words.
 pub(crate) fn verify(ledger: &Ledger, cluster: &Cluster, checks: &Checks) -> Result<(), String> {
-    let topics: BTreeSet<&str> = ledger.entries().iter().map(|entry| entry.topic.as_str()).collect();
+    let strangers = ledger.strangers().iter().map(|stranger| stranger.topic.as_str());
+    let topics: BTreeSet<&str> = ledger.entries().iter().map(|entry| entry.topic.as_str()).chain(strangers).collect();
     for topic in topics {
         let entries: Vec<&Entry> = ledger.entries().iter().filter(|entry| entry.topic == topic).collect();
+        let strangers: Vec<&Stranger> = ledger.strangers().iter().filter(|stranger| stranger.topic == topic).collect();
+        // Records without outcome may have gone to any topic.
+        let known: u64 = ledger.strangers().iter().map(|stranger| u64::from(stranger.count)).sum();
+        let open = ledger.strangers_accepted().saturating_sub(known);
         if checks.fates {
-            nothing_else_was_written(topic, &entries, cluster)?;
+            let may = |stranger: &&&Stranger| stranger.result != Err(Fate::NotWritten);
+            let written: u64 = strangers.iter().filter(may).map(|stranger| u64::from(stranger.count)).sum();
+            nothing_else_was_written(topic, &entries, written + open, cluster)?;
         }
         for partition in 0..cluster.partition_count(topic) {
             let log = cluster.log(topic, partition);
             if checks.offsets {
-                offsets_are_right(topic, partition, &entries, &log)?;
+                let taken = offsets_are_right(topic, partition, &entries, &log)?;
+                strangers_are_there(topic, partition, &strangers, taken, &log)?;
             }
-            if checks.once_in_order {
+            // Records that nobody knows may be equal to known ones: then counting them is all there is.
+            if checks.once_in_order && strangers.is_empty() && open == 0 {
                 once_and_in_order(topic, partition, &entries, &log)?;
             }
         }
@@ -27,8 +37,40 @@ pub(crate) fn verify(ledger: &Ledger, cluster: &Cluster, checks: &Checks) -> Res
     Ok(())
 }
 
+/// Delivered records that the world did not send lie in the log, each at a place of its own.
+fn strangers_are_there(
+    topic: &str,
+    partition: u32,
+    strangers: &[&Stranger],
+    mut taken: BTreeSet<i64>,
+    log: &[StoredRecord],
+) -> Result<(), String> {
+    if strangers.is_empty() {
+        return Ok(());
+    }
+    let offsets: BTreeSet<i64> = log.iter().map(|record| record.offset).collect();
+    for stranger in strangers.iter().filter(|stranger| stranger.partition == partition as i32) {
+        let Ok(base @ 0..) = stranger.result else { continue };
+        for offset in base..base + i64::from(stranger.count) {
+            if !offsets.contains(&offset) {
+                return Err(format!("{topic}-{partition}: nothing at {offset}: {stranger:?}"));
+            }
+            if !taken.insert(offset) {
+                return Err(format!("{topic}-{partition}: two records were said to be at {offset}: {stranger:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A delivered record is where it was said to be.
-fn offsets_are_right(topic: &str, partition: u32, entries: &[&Entry], log: &[StoredRecord]) -> Result<(), String> {
+fn offsets_are_right(
+    topic: &str,
+    partition: u32,
+    entries: &[&Entry],
+    log: &[StoredRecord],
+) -> Result<BTreeSet<i64>, String> {
+    let mut taken = BTreeSet::new();
     let by_offset: BTreeMap<i64, &StoredRecord> = log.iter().map(|record| (record.offset, record)).collect();
     for entry in entries {
         let Some(Outcome::Delivered { partition: own, offset, log_append_time }) = entry.outcome else { continue };
@@ -41,6 +83,9 @@ fn offsets_are_right(topic: &str, partition: u32, entries: &[&Entry], log: &[Sto
             .ok_or_else(|| format!("{topic}-{partition}: nothing at {offset}, where {id:?} was said to be"))?;
         if Content::from(*stored) != entry.content {
             return Err(format!("{topic}-{partition}: {id:?} is not what lies at offset {offset}: {stored:?}"));
+        }
+        if !taken.insert(offset) {
+            return Err(format!("{topic}-{partition}: two records were said to be at {offset}, {id:?} is one"));
         }
         // For a duplicate, brokers tell the batch's largest timestamp here even if the topic keeps the producer's.
         let own = entry.accepted.timestamp;
@@ -56,16 +101,25 @@ fn offsets_are_right(topic: &str, partition: u32, entries: &[&Entry], log: &[Sto
             return Err(format!("{topic}-{partition}: {id:?} has the time {} instead of {stamped}", stored.timestamp));
         }
     }
-    Ok(())
+    Ok(taken)
 }
 
-/// Every record in the log was accepted, and may have been written.
-fn nothing_else_was_written(topic: &str, entries: &[&Entry], cluster: &Cluster) -> Result<(), String> {
+/// Every record in the log was accepted, and may have been written; `strangers` more may be there.
+fn nothing_else_was_written(
+    topic: &str,
+    entries: &[&Entry],
+    mut strangers: u64,
+    cluster: &Cluster,
+) -> Result<(), String> {
     let may = |entry: &&&Entry| entry.outcome.as_ref().is_none_or(Outcome::may_be_written);
     let possible: BTreeSet<&Content> = entries.iter().filter(may).map(|entry| &entry.content).collect();
     for partition in 0..cluster.partition_count(topic) {
         for record in cluster.log(topic, partition) {
             if !possible.contains(&Content::from(&record)) {
+                if strangers > 0 {
+                    strangers -= 1;
+                    continue;
+                }
                 let refused = entries.iter().find(|entry| entry.content == Content::from(&record));
                 let why = refused.map_or_else(
                     || "nobody sent it".to_owned(),
@@ -91,4 +145,62 @@ fn once_and_in_order(topic: &str, partition: u32, entries: &[&Entry], log: &[Sto
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Cluster;
+    use crate::world::{Checks, World, WorldOptions};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    /// Two records are delivered; then somebody meddles. What the world says to that.
+    fn meddled(strangers: bool, meddle: impl FnOnce(&mut Cluster)) -> String {
+        let mut world = World::new(WorldOptions::seeded(1));
+        world.cluster_mut().create_topic("t", 1);
+        let topic = world.topic("t");
+        for value in ["a", "b"] {
+            if strangers {
+                world.with_producer(|producer, now| {
+                    producer.send(now, topic, &klamm_core::Record::value(value.as_bytes())).map(|_| ()).unwrap();
+                });
+            } else {
+                world.send_value(topic, value).unwrap();
+            }
+            assert!(world.run_until_idle(10_000));
+        }
+        world.assert_delivered();
+        meddle(world.cluster_mut());
+        match catch_unwind(AssertUnwindSafe(|| world.verify())) {
+            Ok(()) => String::new(),
+            Err(words) => words.downcast_ref::<String>().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Another producer's record in the log.
+    fn append(cluster: &mut Cluster, value: &str) {
+        let mut other = World::new(WorldOptions::seeded(2).checks(Checks::NONE));
+        std::mem::swap(cluster, other.cluster_mut());
+        let topic = other.topic("t");
+        other.send_value(topic, value).unwrap();
+        assert!(other.run_until_idle(10_000));
+        std::mem::swap(cluster, other.cluster_mut());
+    }
+
+    #[test]
+    fn what_the_log_lost_or_gained_is_noticed() {
+        for strangers in [false, true] {
+            assert_eq!(meddled(strangers, |_| ()), "");
+            let lost = meddled(strangers, |cluster| cluster.truncate("t", 0, 1));
+            assert!(lost.contains("nothing at 1"), "{lost}");
+            let invented = meddled(strangers, |cluster| append(cluster, "c"));
+            assert!(invented.contains("nobody sent it"), "{invented}");
+        }
+        let doubled = meddled(false, |cluster| append(cluster, "a"));
+        assert!(doubled.contains("a duplicate or out of order"), "{doubled}");
+        let changed = meddled(false, |cluster| {
+            cluster.truncate("t", 0, 1);
+            append(cluster, "a");
+        });
+        assert!(changed.contains("is not what lies at offset 1"), "{changed}");
+    }
 }

@@ -1,0 +1,344 @@
+//! What a producer must keep to, whatever the cluster and the network do: judged from the requests that brokers read.
+
+use crate::cluster::ConnectionId;
+use crate::history::{SeenBatch, SeenRequest};
+use klamm_core::{Acks, Compression, Config};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// Sequence numbers that lie behind another one by less than this are later, the others earlier: they wrap.
+const HALF: i32 = 1 << 30;
+
+/// What a configuration promises, in microseconds and bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) delivery_us: u64,
+    pub(crate) request_us: u64,
+    pub(crate) linger_us: u64,
+    /// Longest time for opening a connection, jitter included.
+    pub(crate) setup_us: u64,
+    pub(crate) metadata_age_us: u64,
+    pub(crate) max_in_flight: usize,
+    pub(crate) max_request_size: usize,
+    pub(crate) idempotent: bool,
+    /// Produce requests are answered.
+    pub(crate) answered: bool,
+    /// Batches leave without help from codecs outside the core.
+    pub(crate) self_contained: bool,
+}
+
+impl Terms {
+    pub(crate) fn of(config: &Config<'_>) -> Self {
+        let us = |ms: u32| u64::from(ms) * 1000;
+        let in_core = config.compression == Compression::Lz4 && config.lz4_in_place;
+        let setup_ms = config.socket_connection_setup_timeout_max_ms.max(config.socket_connection_setup_timeout_ms);
+        Self {
+            delivery_us: us(config.delivery_timeout_ms),
+            request_us: us(config.request_timeout_ms),
+            linger_us: us(config.linger_ms),
+            setup_us: us(setup_ms) / 5 * 6,
+            metadata_age_us: us(config.metadata_max_age_ms),
+            max_in_flight: config.max_in_flight_requests_per_connection.into(),
+            max_request_size: config.max_request_size as usize,
+            idempotent: config.enable_idempotence,
+            answered: config.acks != Acks::None,
+            self_contained: config.compression == Compression::None || in_core,
+        }
+    }
+}
+
+/// Names a batch for good: topic, partition, producer id, epoch, first sequence number.
+type Name = (u32, i32, i64, i16, i32);
+
+/// What a batch consists of, as far as its header tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Frozen {
+    crc: u32,
+    records: i32,
+    bytes: usize,
+    /// Every broker that read it refused it.
+    refused: bool,
+}
+
+/// A batch that waits for an answer, in a request.
+#[derive(Debug, Clone, Copy)]
+struct Carried {
+    part: (u32, i32),
+    identity: (i64, i16),
+    base_sequence: i32,
+    crc: u32,
+    stored: bool,
+}
+
+/// What is known of one partition's batches.
+#[derive(Debug, Default)]
+struct Part {
+    identity: (i64, i16),
+    /// Batches of this identity that brokers read and the producer has no good answer for: first sequence number and CRC.
+    open: Vec<(i32, u32)>,
+    /// One was answered well.
+    proven: bool,
+}
+
+/// Reads the history once, as it grows.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    pub(crate) terms: Terms,
+    topics: BTreeMap<String, u32>,
+    frozen: BTreeMap<Name, Frozen>,
+    parts: BTreeMap<(u32, i32), Part>,
+    asked: BTreeMap<(ConnectionId, i32), Vec<Carried>>,
+}
+
+impl Watch {
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self { terms, topics: BTreeMap::new(), frozen: BTreeMap::new(), parts: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
+    /// A broker read a request. What is wrong with it, in words.
+    pub(crate) fn read(&mut self, request: &SeenRequest) -> Result<(), String> {
+        if request.batches.is_empty() {
+            return Ok(());
+        }
+        self.fits(request)?;
+        let mut carried = Vec::with_capacity(request.batches.len());
+        for batch in &request.batches {
+            let topic = self.topic(&batch.topic);
+            let part = (topic, batch.partition);
+            if carried.iter().any(|other: &Carried| other.part == part) {
+                return Err(format!("two batches for one partition in {request:?}"));
+            }
+            carried.push(Carried {
+                part,
+                identity: (batch.producer_id, batch.producer_epoch),
+                base_sequence: batch.base_sequence,
+                crc: batch.crc,
+                stored: matches!(batch.error_code, crate::error::NONE | crate::error::DUPLICATE_SEQUENCE_NUMBER),
+            });
+            let is_new = self.freeze(topic, batch)?;
+            self.open(part, batch, is_new)?;
+        }
+        if self.terms.answered {
+            self.asked.insert((request.connection, request.correlation_id), carried);
+        }
+        Ok(())
+    }
+
+    /// Batches share a request only within `max.request.size`.
+    fn fits(&self, request: &SeenRequest) -> Result<(), String> {
+        let bytes: usize = request.batches.iter().map(|batch| batch.bytes).sum();
+        if bytes > self.terms.max_request_size {
+            let most = self.terms.max_request_size;
+            return Err(format!("{bytes} bytes of batches in a request, max.request.size is {most}: {request:?}"));
+        }
+        Ok(())
+    }
+
+    fn topic(&mut self, name: &str) -> u32 {
+        if let Some(topic) = self.topics.get(name) {
+            return *topic;
+        }
+        let topic = self.topics.len() as u32;
+        self.topics.insert(name.to_owned(), topic);
+        topic
+    }
+
+    /// One sequence number, one batch: other records get it only if brokers refused the earlier ones each time, as halves
+    /// do after `MESSAGE_TOO_LARGE`. Whether it is the first time that a broker sees this batch.
+    fn freeze(&mut self, topic: u32, batch: &SeenBatch) -> Result<bool, String> {
+        if batch.producer_id < 0 {
+            return Ok(true);
+        }
+        let name = (topic, batch.partition, batch.producer_id, batch.producer_epoch, batch.base_sequence);
+        let refused = batch.error_code != crate::error::NONE && !batch.appended;
+        let now = Frozen { crc: batch.crc, records: batch.records, bytes: batch.bytes, refused };
+        match self.frozen.entry(name) {
+            Entry::Vacant(free) => {
+                free.insert(now);
+                Ok(true)
+            }
+            Entry::Occupied(mut taken) => {
+                let before = *taken.get();
+                let same = Frozen { refused: before.refused, ..now } == before;
+                if !same && !before.refused {
+                    return Err(format!("a sequence number was given to other records: {before:?} became {batch:?}"));
+                }
+                taken.insert(Frozen { refused: refused && before.refused, ..now });
+                Ok(!same)
+            }
+        }
+    }
+
+    /// A broker remembers five batches of a producer and partition: more must not be in doubt.
+    fn open(&mut self, key: (u32, i32), batch: &SeenBatch, is_new: bool) -> Result<(), String> {
+        let part = self.parts.entry(key).or_default();
+        let identity = (batch.producer_id, batch.producer_epoch);
+        if identity > part.identity {
+            *part = Part { identity, ..Part::default() };
+        }
+        let own = (batch.base_sequence, batch.crc);
+        if identity < part.identity || !is_new || part.open.contains(&own) {
+            return Ok(()); // a late arrival, or sent again
+        }
+        part.open.retain(|(sequence, _)| batch.base_sequence < 0 || *sequence != batch.base_sequence);
+        part.open.push(own);
+        if self.terms.idempotent && part.open.len() > self.terms.max_in_flight {
+            return Err(format!("{} batches of a partition without an answer: {batch:?}", part.open.len()));
+        }
+        Ok(())
+    }
+
+    /// The producer read the answer to a request.
+    pub(crate) fn answered(&mut self, connection: ConnectionId, correlation_id: i32) {
+        let carried = self.asked.remove(&(connection, correlation_id)).unwrap_or_default();
+        for batch in carried.iter().filter(|batch| batch.stored) {
+            let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) else {
+                continue;
+            };
+            part.proven = true;
+            // With sequence numbers a stored batch proves that all before it are stored.
+            part.open.retain(|(sequence, crc)| {
+                let later = batch.base_sequence >= 0 && is_later(*sequence, batch.base_sequence);
+                later || batch.base_sequence < 0 && *crc != batch.crc
+            });
+        }
+    }
+
+    /// A connection ended: nothing more is answered on it.
+    pub(crate) fn ended(&mut self, connection: ConnectionId) {
+        let all = (connection, i32::MIN)..=(connection, i32::MAX);
+        let left: Vec<_> = self.asked.range(all).map(|(key, _)| *key).collect();
+        for key in left {
+            self.asked.remove(&key);
+        }
+    }
+
+    /// Whether all that a partition was sent is stored, and the producer knows it: nothing there waits for a retry.
+    pub(crate) fn is_clear(&self, topic: &str, partition: i32) -> bool {
+        let part = self.topics.get(topic).and_then(|topic| self.parts.get(&(*topic, partition)));
+        part.is_some_and(|part| part.proven && part.open.is_empty())
+    }
+}
+
+/// Whether a sequence number comes after another one; after `i32::MAX` comes 0.
+fn is_later(sequence: i32, than: i32) -> bool {
+    let distance = sequence.wrapping_sub(than) & i32::MAX;
+    distance != 0 && distance < HALF
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch() -> Watch {
+        let mut config = Config::new("a:1");
+        config.max_request_size = 1000;
+        Watch::new(Terms::of(&config))
+    }
+
+    fn batch(partition: i32, base_sequence: i32) -> SeenBatch {
+        SeenBatch {
+            topic: "t".to_owned(),
+            partition,
+            producer_id: 7,
+            producer_epoch: 0,
+            base_sequence,
+            records: 2,
+            bytes: 100,
+            crc: 1000 + base_sequence as u32,
+            error_code: 0,
+            base_offset: base_sequence.into(),
+            appended: true,
+        }
+    }
+
+    fn request(correlation_id: i32, batches: Vec<SeenBatch>) -> SeenRequest {
+        SeenRequest {
+            now_ms: 0,
+            broker: 1,
+            connection: ConnectionId(1),
+            api_key: 0,
+            api_version: 9,
+            correlation_id,
+            client_id: None,
+            bytes: 0,
+            acks: -1,
+            batches,
+        }
+    }
+
+    #[test]
+    fn a_batch_may_come_again_but_not_with_other_records() {
+        let mut watch = watch();
+        watch.read(&request(1, vec![batch(0, 0)])).unwrap();
+        watch.read(&request(2, vec![batch(0, 0)])).unwrap();
+        for change in [
+            |batch: &mut SeenBatch| batch.crc += 1,
+            |batch: &mut SeenBatch| batch.records += 1,
+            |batch: &mut SeenBatch| batch.bytes += 1,
+        ] {
+            let mut other = batch(0, 0);
+            change(&mut other);
+            let wrong = self::watch();
+            let mut wrong = Watch { frozen: watch.frozen.clone(), topics: watch.topics.clone(), ..wrong };
+            assert!(wrong.read(&request(3, vec![other])).unwrap_err().contains("given to other records"));
+        }
+        // Refused records are nowhere, so others may have their place.
+        let refused = SeenBatch { error_code: 10, appended: false, ..batch(0, 2) };
+        watch.read(&request(4, vec![refused])).unwrap();
+        watch.read(&request(5, vec![SeenBatch { records: 1, ..batch(0, 2) }])).unwrap();
+        assert!(watch.read(&request(6, vec![batch(0, 2)])).is_err());
+        // Another epoch is another name.
+        let other = SeenBatch { producer_epoch: 1, crc: 5, ..batch(0, 0) };
+        watch.read(&request(7, vec![other])).unwrap();
+    }
+
+    #[test]
+    fn a_request_holds_one_batch_of_a_partition_and_no_more_than_allowed() {
+        let twice = request(1, vec![batch(0, 0), batch(1, 0), batch(0, 2)]);
+        assert!(watch().read(&twice).unwrap_err().contains("two batches for one partition"));
+        let large = request(1, (0..11).map(|partition| batch(partition, 0)).collect());
+        assert!(watch().read(&large).unwrap_err().contains("max.request.size is 1000"));
+        watch().read(&request(1, (0..10).map(|partition| batch(partition, 0)).collect())).unwrap();
+    }
+
+    #[test]
+    fn no_more_than_five_batches_of_a_partition_are_in_doubt() {
+        let mut watch = watch();
+        for n in 0..5 {
+            watch.read(&request(n, vec![batch(0, 2 * n)])).unwrap();
+        }
+        // Again is not more, and another partition has its own five.
+        watch.read(&request(5, vec![batch(0, 4)])).unwrap();
+        watch.read(&request(6, vec![batch(1, 0)])).unwrap();
+        assert!(!watch.is_clear("t", 0));
+        watch.answered(ConnectionId(1), 1);
+        for n in 5..7 {
+            watch.read(&request(n + 2, vec![batch(0, 2 * n)])).unwrap();
+        }
+        assert!(watch.read(&request(9, vec![batch(0, 14)])).unwrap_err().contains("6 batches"));
+    }
+
+    #[test]
+    fn refusals_keep_a_batch_in_doubt_and_later_answers_settle_earlier_batches() {
+        let mut watch = watch();
+        let refused = SeenBatch { error_code: crate::error::NOT_LEADER_OR_FOLLOWER, ..batch(0, 0) };
+        watch.read(&request(1, vec![refused])).unwrap();
+        watch.answered(ConnectionId(1), 1);
+        assert!(!watch.is_clear("t", 0));
+        watch.read(&request(2, vec![batch(0, 2)])).unwrap();
+        watch.answered(ConnectionId(1), 2);
+        assert!(watch.is_clear("t", 0) && !watch.is_clear("t", 1) && !watch.is_clear("u", 0));
+        // A connection that ended answers nothing any more.
+        watch.read(&request(3, vec![batch(0, 4)])).unwrap();
+        watch.ended(ConnectionId(1));
+        watch.answered(ConnectionId(1), 3);
+        assert!(!watch.is_clear("t", 0));
+    }
+
+    #[test]
+    fn sequence_numbers_wrap() {
+        assert!(is_later(1, 0) && !is_later(0, 1) && !is_later(5, 5));
+        assert!(is_later(0, i32::MAX) && !is_later(i32::MAX, 0) && is_later(3, i32::MAX - 3));
+    }
+}
