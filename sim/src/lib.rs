@@ -24,6 +24,44 @@
 //! assert_eq!(answer[4..10], [0, 0, 0, 7, 0, 0]);
 //! ```
 //!
+//! # Test your own code
+//!
+//! Code that is written over [`klamm_core::Producer`], as firmware is, runs here against a hostile cluster, in milliseconds
+//! and from a seed: [`World::with_producer`](world::World::with_producer) lends it the producer, the world does what a
+//! transport does. What it sends is checked like the world's own records: one outcome each, in time, at a place of its own.
+//!
+//! ```
+//! use klamm_core::{Producer, Record, SendError};
+//! use klamm_sim::world::{World, WorldOptions};
+//!
+//! /// The code under test.
+//! fn report(producer: &mut Producer<'_>, now: klamm_core::Instant, celsius: &str) -> Result<(), SendError> {
+//!     let topic = producer.topic("readings")?;
+//!     producer.send(now, topic, &Record::value(celsius.as_bytes())).map(|_| ())
+//! }
+//!
+//! for seed in 0..10 {
+//!     let mut world = World::new(WorldOptions::seeded(seed).configure(|config| config.linger_ms = 1000));
+//!     world.cluster_mut().create_topic("readings", 1);
+//!     for celsius in ["21.4", "21.5", "21.6"] {
+//!         world.with_producer(|producer, now| report(producer, now, celsius)).unwrap();
+//!         // Anything may go wrong in between.
+//!         let broker = 1 + world.random().below(3) as i32;
+//!         world.cluster_mut().kill(broker);
+//!         world.run_for(10_000);
+//!         world.calm();
+//!     }
+//!     assert!(world.run_until_idle(120_000));
+//!     world.assert_delivered();
+//!     assert_eq!(world.values("readings"), [b"21.4", b"21.5", b"21.6"]);
+//!     assert!(world.activity().wakeups < 60, "the battery lasts");
+//! }
+//! ```
+//!
+//! `examples/sensor.rs` has a whole device: its 8 KiB of memory, an offline start, a dying broker, a lost link, what it may
+//! lose and has to count, and how often it wakes up. A run that fails shows its seed and the last lines of what happened;
+//! [`WorldOptions::trace_all`](world::WorldOptions::trace_all) shows them all.
+//!
 //! # What it does not do
 //!
 //! No transactions, consumer groups, SASL or TLS: FindCoordinator answers `COORDINATOR_NOT_AVAILABLE`, a transactional batch is refused.
