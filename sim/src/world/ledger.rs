@@ -321,6 +321,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// When the record was accepted that waits longest for its outcome; 0 if that cannot be known.
+    pub(crate) fn oldest_open_us(&self) -> Option<u64> {
+        if self.strangers_settled < self.strangers_accepted {
+            return Some(0);
+        }
+        self.entries.get(self.first_open).map(|entry| entry.accepted_us)
+    }
+
     /// A record whose outcome is overdue, in words.
     pub(crate) fn overdue(&mut self, now_us: u64) -> Option<String> {
         if let Some(entry) = self.entries.get(self.first_open)

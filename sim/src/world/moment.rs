@@ -146,8 +146,8 @@ impl World {
         if entry.outcome.is_some() || !self.watch.terms.self_contained || self.struck > 0 {
             return false;
         }
-        if self.ended_us.is_some_and(|ended_us| ended_us >= entry.accepted_us) {
-            return false; // it may have left already, and have to be sent again
+        if self.ended_us.is_some() && self.ledger.oldest_open_us() <= self.ended_us {
+            return false; // it, or one before it, may have left already and have to be sent again
         }
         let producer = &self.producer;
         let Some(partition) = producer.batch_partition(id.batch, entry.accepted.slot) else { return false };

@@ -85,18 +85,24 @@ impl Talk {
         }
     }
 
-    /// Bytes of answers. Calls `told` with each request whose answer is complete.
+    /// Bytes of answers. Calls `told` with each request whose answer began: a connection may break within it, but what came
+    /// before counts.
     pub(crate) fn answer(&mut self, mut bytes: &[u8], mut told: impl FnMut(Asked)) {
         while !bytes.is_empty() {
-            let (rest, _, ended) = self.answers.take(bytes);
-            if ended {
+            let (rest, begun, ended) = self.answers.take(bytes);
+            if begun || ended {
                 let id = self.answers.i32(4);
                 // Another id is a peer gone mad, or a server that answers acks=0.
-                if let Some(asked) = self.oldest().filter(|asked| asked.correlation_id == id) {
-                    self.waiting.pop_front();
-                    self.answered += 1;
+                let asked = self.oldest().filter(|asked| asked.correlation_id == id);
+                if let Some(asked) = asked.filter(|_| begun) {
                     told(asked);
                 }
+                if asked.is_some() && ended {
+                    self.waiting.pop_front();
+                    self.answered += 1;
+                }
+            }
+            if ended {
                 self.answers.head.clear();
             }
             bytes = rest;
@@ -159,6 +165,11 @@ mod tests {
                 talk.answer(bytes, |asked| told.push(asked.correlation_id));
             }
             assert_eq!((told, talk.waiting(), talk.answered()), (vec![1, 2, 3], 0, 3));
+            // Half an answer tells, but the request still waits.
+            talk.ask(7, &request(0, 4, 0), |_| true);
+            let mut told = 0;
+            talk.answer(&answer(4, 10)[..9], |_| told += 1);
+            assert_eq!((told, talk.waiting()), (1, 1));
         }
     }
 

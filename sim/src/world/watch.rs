@@ -4,7 +4,6 @@ use crate::cluster::ConnectionId;
 use crate::history::{SeenBatch, SeenRequest};
 use klamm_core::{Acks, Compression, Config};
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 /// Sequence numbers that lie behind another one by less than this are later, the others earlier: they wrap.
 const HALF: i32 = 1 << 30;
@@ -58,6 +57,19 @@ struct Frozen {
     bytes: usize,
     /// Every broker that read it refused it.
     refused: bool,
+    /// One found it too large, so it may come in parts: each record keeps its sequence number.
+    too_large: bool,
+}
+
+impl Frozen {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.crc, self.records, self.bytes) == (other.crc, other.records, other.bytes)
+    }
+
+    /// Whether another batch may have its first sequence number.
+    fn may_become(&self, other: &Self) -> bool {
+        self.refused || self.too_large && other.records < self.records
+    }
 }
 
 /// A batch that waits for an answer, in a request.
@@ -85,7 +97,7 @@ struct Part {
 pub(crate) struct Watch {
     pub(crate) terms: Terms,
     topics: BTreeMap<String, u32>,
-    frozen: BTreeMap<Name, Frozen>,
+    frozen: BTreeMap<Name, Vec<Frozen>>,
     parts: BTreeMap<(u32, i32), Part>,
     asked: BTreeMap<(ConnectionId, i32), Vec<Carried>>,
 }
@@ -143,30 +155,28 @@ impl Watch {
         topic
     }
 
-    /// One sequence number, one batch: other records get it only if brokers refused the earlier ones each time, as halves
-    /// do after `MESSAGE_TOO_LARGE`. Whether it is the first time that a broker sees this batch.
+    /// One sequence number, one batch: other records get it only if brokers refused the earlier ones each time, or if they
+    /// are the first part of a batch that was found too large. Whether it is the first time that a broker sees this batch.
     fn freeze(&mut self, topic: u32, batch: &SeenBatch) -> Result<bool, String> {
         if batch.producer_id < 0 {
             return Ok(true);
         }
         let name = (topic, batch.partition, batch.producer_id, batch.producer_epoch, batch.base_sequence);
         let refused = batch.error_code != crate::error::NONE && !batch.appended;
-        let now = Frozen { crc: batch.crc, records: batch.records, bytes: batch.bytes, refused };
-        match self.frozen.entry(name) {
-            Entry::Vacant(free) => {
-                free.insert(now);
-                Ok(true)
-            }
-            Entry::Occupied(mut taken) => {
-                let before = *taken.get();
-                let same = Frozen { refused: before.refused, ..now } == before;
-                if !same && !before.refused {
-                    return Err(format!("a sequence number was given to other records: {before:?} became {batch:?}"));
-                }
-                taken.insert(Frozen { refused: refused && before.refused, ..now });
-                Ok(!same)
-            }
+        let too_large = batch.error_code == crate::error::MESSAGE_TOO_LARGE;
+        let now = Frozen { crc: batch.crc, records: batch.records, bytes: batch.bytes, refused, too_large };
+        let known = self.frozen.entry(name).or_default();
+        // One that was seen before may arrive late, behind those that took its place.
+        if let Some(before) = known.iter_mut().find(|before| before.is_same(&now)) {
+            before.refused &= refused;
+            before.too_large |= too_large;
+            return Ok(false);
         }
+        if let Some(before) = known.iter().find(|before| !before.may_become(&now)) {
+            return Err(format!("a sequence number was given to other records: {before:?} became {batch:?}"));
+        }
+        known.push(now);
+        Ok(true)
     }
 
     /// A broker remembers five batches of a producer and partition: more must not be in doubt.
@@ -287,7 +297,14 @@ mod tests {
         let refused = SeenBatch { error_code: 10, appended: false, ..batch(0, 2) };
         watch.read(&request(4, vec![refused])).unwrap();
         watch.read(&request(5, vec![SeenBatch { records: 1, ..batch(0, 2) }])).unwrap();
-        assert!(watch.read(&request(6, vec![batch(0, 2)])).is_err());
+        let again = SeenBatch { error_code: 10, appended: false, ..batch(0, 2) };
+        watch.read(&request(6, vec![again])).unwrap();
+        assert!(watch.read(&request(6, vec![SeenBatch { records: 3, ..batch(0, 2) }])).is_err());
+        // A batch of unknown fate that was found too large comes in parts, never in more records.
+        watch.read(&request(8, vec![batch(0, 4)])).unwrap();
+        watch.read(&request(8, vec![SeenBatch { error_code: 10, appended: false, ..batch(0, 4) }])).unwrap();
+        assert!(watch.read(&request(8, vec![SeenBatch { crc: 1, ..batch(0, 4) }])).is_err());
+        watch.read(&request(8, vec![SeenBatch { records: 1, crc: 1, ..batch(0, 4) }])).unwrap();
         // Another epoch is another name.
         let other = SeenBatch { producer_epoch: 1, crc: 5, ..batch(0, 0) };
         watch.read(&request(7, vec![other])).unwrap();
