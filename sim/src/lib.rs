@@ -76,6 +76,7 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod history;
+pub mod nemesis;
 mod protocol;
 pub mod reader;
 pub mod tcp;
@@ -88,5 +89,6 @@ pub use cluster::{Cluster, ClusterOptions, ConnectionId, TopicOptions};
 pub use compression::Codec;
 pub use fault::{Action, Fault, FaultScript};
 pub use history::{SeenBatch, SeenRequest};
+pub use nemesis::check;
 pub use protocol::Api;
 pub use versions::VersionSet;

@@ -58,6 +58,7 @@
 
 mod codecs;
 mod drive;
+mod hostile;
 mod ledger;
 mod link;
 mod looks;
@@ -79,6 +80,7 @@ pub use random::Random;
 pub use user::Activity;
 
 use crate::cluster::Cluster;
+use crate::nemesis::Nemesis;
 use klamm_core::{Config, Event, Instant, PeerError, Producer, Record, SendError, Storage, TopicId};
 use ledger::Ledger;
 use link::Link;
@@ -125,6 +127,8 @@ pub struct World {
     /// Compression jobs of which nothing is ever heard.
     jobs_lost: u64,
     scratch: Vec<u8>,
+    nemesis: Option<Nemesis>,
+    delivery_timeout_ms: u64,
 }
 
 impl fmt::Debug for World {
@@ -162,6 +166,8 @@ impl World {
         }
         let checks = options.checks.unwrap_or_else(|| Checks::promised(&config));
         let terms = Terms::of(&config);
+        let checks = options.nemesis.as_ref().map_or(checks, |nemesis| checks.and(nemesis.leaves()));
+        let delivery_timeout_ms = config.delivery_timeout_ms.into();
         let storage = options.storage.unwrap_or_else(|| Storage::heap(&options.limits));
         let producer = Producer::new(config, storage, random.seed(), Instant::ZERO)?;
         let mut world = Self {
@@ -194,6 +200,8 @@ impl World {
             ended_us: None,
             jobs_lost: 0,
             scratch: Vec::new(),
+            nemesis: options.nemesis,
+            delivery_timeout_ms,
         };
         if options.clock {
             world.set_wall_clock();

@@ -65,7 +65,8 @@ impl World {
     fn next_moment(&self) -> Option<u64> {
         let links = self.links.iter().filter_map(|link| self.next_of(link));
         let jobs = self.jobs.iter().map(|job| job.due_us);
-        links.chain(jobs).chain(self.deadline_us).chain(self.next_linger()).min()
+        let others = [self.deadline_us, self.next_linger(), self.nemesis_due_us()];
+        links.chain(jobs).chain(others.into_iter().flatten()).min()
     }
 
     fn next_of(&self, link: &Link) -> Option<u64> {
@@ -98,6 +99,7 @@ impl World {
             if moved {
                 self.poll_all();
             }
+            moved |= self.let_nemesis_act();
             moved |= self.end_due_jobs();
             moved |= self.serve_deadline();
             moved |= self.move_links();

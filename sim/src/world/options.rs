@@ -3,6 +3,7 @@
 use super::codecs::Codecs;
 use super::network::Network;
 use crate::cluster::ClusterOptions;
+use crate::nemesis::Nemesis;
 use klamm_core::{Acks, Config, Limits, OnGap, Storage};
 use std::fmt;
 
@@ -67,6 +68,7 @@ pub struct WorldOptions {
     pub(crate) clock: bool,
     pub(crate) checks: Option<Checks>,
     pub(crate) trace_all: bool,
+    pub(crate) nemesis: Option<Nemesis>,
 }
 
 impl fmt::Debug for WorldOptions {
@@ -111,6 +113,7 @@ impl WorldOptions {
             clock: true,
             checks: None,
             trace_all: false,
+            nemesis: None,
         }
     }
 

@@ -1,7 +1,6 @@
-//! A world for other people's code: runs it over the producer, heals, counts and asserts.
+//! A world for other people's code: runs it over the producer, counts and asserts.
 
 use super::World;
-use super::codecs::Codecs;
 use super::ledger::Outcome;
 use klamm_core::{Disconnect, Event, Instant, Producer};
 
@@ -70,29 +69,6 @@ impl World {
             self.fail(format_args!("{woke} wake-ups in {hours} idle hours, at most {most} have a reason"));
         }
         woke
-    }
-
-    /// Ends all trouble: the network and the codecs are well, the script is empty, every broker runs, every partition has
-    /// a leader, and connections that were forgotten are reset.
-    pub fn calm(&mut self) {
-        self.note("calm");
-        self.network.heal();
-        self.codecs = Codecs::default();
-        self.cluster.faults().clear();
-        let now_ms = self.now_ms();
-        let brokers: Vec<i32> = self.cluster.brokers().collect();
-        for broker in &brokers {
-            self.cluster.restart(now_ms, *broker);
-        }
-        for topic in self.ledger.topic_names() {
-            for partition in 0..self.cluster.partition_count(&topic) {
-                let leaderless = self.cluster.leader(&topic, partition).is_some_and(|(leader, _)| leader < 0);
-                if let Some(first) = brokers.first().filter(|_| leaderless) {
-                    self.cluster.move_leader(&topic, partition, *first);
-                }
-            }
-        }
-        self.reset_forgotten();
     }
 
     /// Tells the producer of the connections that brokers forgot.

@@ -1,0 +1,105 @@
+//! A world with a nemesis: where it acts, and how peace is made.
+
+use super::{Checks, Codecs, World, WorldOptions};
+use crate::nemesis::{Nemesis, Trouble};
+use std::collections::BTreeMap;
+
+impl WorldOptions {
+    /// A world in which much goes wrong, as the seed has it; see [`Nemesis`]. The cluster keeps its records and its order:
+    /// troubles that are lossy are not among them.
+    #[must_use]
+    pub fn hostile(seed: u64) -> Self {
+        Self::seeded(seed).nemesis(Nemesis::from_seed(seed).without_lossy())
+    }
+
+    /// What works against this world. Checks of the logs that its troubles make pointless are left out.
+    #[must_use]
+    pub fn nemesis(mut self, nemesis: Nemesis) -> Self {
+        self.nemesis = Some(nemesis);
+        self
+    }
+
+    /// The same without these troubles.
+    #[must_use]
+    pub fn without(mut self, troubles: &[Trouble]) -> Self {
+        self.nemesis = self.nemesis.map(|nemesis| nemesis.without(troubles));
+        self
+    }
+}
+
+impl Checks {
+    /// What both check.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            offsets: self.offsets && other.offsets,
+            fates: self.fates && other.fates,
+            once_in_order: self.once_in_order && other.once_in_order,
+        }
+    }
+}
+
+impl World {
+    /// The troubles at work.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.nemesis.as_ref().map(Nemesis::troubles).unwrap_or_default()
+    }
+
+    /// How often each trouble struck so far.
+    #[must_use]
+    pub fn trouble_counts(&self) -> BTreeMap<Trouble, u64> {
+        self.nemesis.as_ref().map(|nemesis| nemesis.counts().clone()).unwrap_or_default()
+    }
+
+    /// The producer's `delivery.timeout.ms`.
+    #[must_use]
+    pub fn delivery_timeout_ms(&self) -> u64 {
+        self.delivery_timeout_ms
+    }
+
+    /// The names of the producer's topics, those it forgot included.
+    pub(crate) fn topic_names(&self) -> Vec<String> {
+        self.ledger.topic_names()
+    }
+
+    /// When the nemesis acts next.
+    pub(super) fn nemesis_due_us(&self) -> Option<u64> {
+        self.nemesis.as_ref()?.due_us()
+    }
+
+    /// Lets the nemesis do what is due now. Whether anything was.
+    pub(super) fn let_nemesis_act(&mut self) -> bool {
+        let due = self.nemesis_due_us().is_some_and(|due| due <= self.now_us);
+        let Some(mut nemesis) = self.nemesis.take_if(|_| due) else { return false };
+        let acted = nemesis.act(self);
+        self.nemesis = Some(nemesis);
+        acted
+    }
+
+    /// Makes peace: the nemesis ends, the network heals, codecs work, the script is forgotten, every broker is alive
+    /// and every partition has a leader. Connections that were forgotten are reset; what was on its way stays as it is.
+    pub fn calm(&mut self) {
+        if let Some(mut nemesis) = self.nemesis.take() {
+            nemesis.end(self);
+            self.nemesis = Some(nemesis);
+        }
+        self.note("calm");
+        self.network.heal();
+        self.codecs = Codecs::default();
+        self.cluster.faults().clear();
+        let brokers: Vec<i32> = self.cluster.brokers().collect();
+        for broker in &brokers {
+            self.cluster.restart(self.now_us / 1000, *broker);
+        }
+        for topic in self.ledger.topic_names() {
+            for partition in 0..self.cluster.partition_count(&topic) {
+                if self.cluster.leader(&topic, partition).is_some_and(|(leader, _)| leader < 0) {
+                    let leader = brokers.get(partition as usize % brokers.len().max(1)).copied().unwrap_or(-1);
+                    self.cluster.move_leader(&topic, partition, leader);
+                }
+            }
+        }
+        self.reset_forgotten();
+    }
+}
