@@ -1,5 +1,7 @@
 //! What the suites share: small worlds and looks at what brokers saw.
 
+pub mod swarm;
+
 pub use klamm_core::*;
 pub use klamm_sim::world::{
     Checks, Codecs, Cut, Direction, Flip, Network, Outcome, Pieces, Random, World, WorldOptions,
