@@ -33,6 +33,13 @@ pub(crate) fn chaos_program() -> Result<PathBuf> {
     executable(cargo, "klamm-chaos")
 }
 
+/// Builds the program that runs simulated worlds.
+pub(crate) fn swarm_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "klamm-simulation"]).current_dir(crate::root());
+    executable(cargo, "klamm-swarm")
+}
+
 /// Builds the program that runs other producers; librdkafka's C code takes a minute.
 pub(crate) fn peers_program() -> Result<PathBuf> {
     own_workspace("tests/peers", "target/peers")

@@ -16,6 +16,7 @@ mod peers;
 mod profile;
 mod report;
 mod runner;
+mod sim;
 mod size;
 mod step;
 mod suites;
@@ -44,6 +45,8 @@ cargo xtask COMMAND
                                        many threads, too little CPU, many producers; every outcome is checked
   soak [--minutes N] [--rate N] [--cut-every SECONDS]
                                        a long run while connections break; memory must stay flat
+  sim [--seeds N] [--seed S] [--fresh] [--minutes M] [--jobs N] [--trace] [--shrink] [--without A,B]
+                                       simulated worlds in which much goes wrong, each from one seed; --help says more
   chaos [--minutes N] [--seed N] [--producers N] [--rate N] [--kill-every SECONDS] [--version V]
                                        real Kafka while brokers are killed, paused and cut off; Kafka's own consumer
                                        must confirm every outcome
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         "bench" => bench::main(rest),
         "profile" => profile::main(rest),
         "stress" | "soak" => load::main(command, rest),
+        "sim" => sim::main(rest),
         "chaos" => chaos::main(rest),
         "fuzz" => fuzz::main(rest),
         "size" => size::main(rest),

@@ -95,9 +95,9 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "simulation",
-        about: "simulated networks and clusters with faults",
+        about: "simulated networks and clusters with faults; two minutes of seeds that nobody has seen",
         limit: minutes(40),
-        steps: || vec![Step::cargo_test("-p klamm-simulation --release")],
+        steps: || vec![Step::cargo_test("-p klamm-simulation --release"), Step::xtask("sim --fresh --minutes 2")],
     },
     Suite {
         name: "fuzz",
@@ -107,11 +107,16 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "threeworlds",
-        about: "the same core over std, smoltcp and WebAssembly in Node",
-        limit: minutes(20),
+        about: "the same core over std, smoltcp and WebAssembly in Node; the same simulated traces on 32 bits and in Node",
+        limit: minutes(30),
         steps: || {
             let needs = [Need::Target("wasm32-unknown-unknown"), Need::Node];
-            vec![Step::cargo_test("-p klamm-worlds").needs(&needs)]
+            let same = |which| Step::cargo_test(&format!("-p klamm-simulation --release --test simulation -- --ignored {which}"));
+            vec![
+                Step::cargo_test("-p klamm-worlds").needs(&needs),
+                same("webassembly_gives_the_same_traces").needs(&needs),
+                same("thirty_two_bits_give_the_same_traces").needs(&[Need::Target("i686-unknown-linux-musl")]),
+            ]
         },
     },
     Suite {

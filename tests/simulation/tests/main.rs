@@ -1,7 +1,6 @@
 //! klamm's core against the simulated cluster.
 
 mod batching;
-mod chaos;
 mod codecs;
 mod codes;
 mod connection;
@@ -15,7 +14,9 @@ mod negotiation;
 mod offline;
 mod partitioning;
 mod peer_bugs;
+mod platforms;
 mod scale;
 mod sequences;
 mod split;
+mod swarm;
 mod timers;

@@ -2,6 +2,7 @@
 
 use super::Case;
 use crate::*;
+use klamm_sim::nemesis::Trouble;
 
 /// Apart from the generators of world and nemesis.
 const SALT: u64 = 0x5a17_c0ff_ee00_0001;
@@ -38,6 +39,13 @@ pub(super) struct TopicPlan {
     pub(super) made_at: u32,
     /// What the application declares, if it does.
     pub(super) declared: Option<u32>,
+}
+
+impl TopicPlan {
+    /// What the application declares may not be so.
+    fn may_be_wrong(&self, growth: bool) -> bool {
+        self.declared.is_some_and(|count| growth || self.made_at > 0 || count != self.options.partitions)
+    }
 }
 
 /// How the work ends.
@@ -78,7 +86,7 @@ impl Plan {
 /// Draws a plan, and the options of the world it is for.
 pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
     let mut root = Random::new(case.seed ^ SALT);
-    let [mut size, mut of_cluster, mut of_config, mut of_memory, mut of_topics, mut of_work] =
+    let [mut size, mut of_cluster, of_config, mut of_memory, mut of_topics, mut of_work] =
         [(); 6].map(|()| root.fork());
     let large = size.chance(3);
     let brokers = match size.below(10) {
@@ -89,13 +97,20 @@ pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
     let brokers = brokers.min(case.brokers.unwrap_or(u32::MAX)).max(1);
     let topics = topics(case, &mut of_topics, large);
     let limits = memory(&mut of_memory, brokers, large);
-    let (config, metadata_age_ms) = config(&mut of_config);
+    let mut config = Config::new("nowhere:1");
+    configure(of_config.clone(), &mut config);
+    let growth = case.nemesis().troubles().contains(&Trouble::PartitionGrowth);
     let mut options = WorldOptions::seeded(case.seed)
         .cluster(cluster(&mut of_cluster, case.seed, brokers))
         .network(network(&mut of_cluster))
         .limits(limits)
-        .configure(config)
+        .configure(move |config| configure(of_config, config))
         .nemesis(case.nemesis());
+    if topics.iter().any(|topic| topic.may_be_wrong(growth)) {
+        // A record without a key goes to another partition if it was given one that does not exist, behind those that were sent there.
+        let once_in_order = false;
+        options = options.checks(Checks { offsets: config.acks != Acks::None, fates: true, once_in_order });
+    }
     if of_work.chance(150) {
         options = options.without_clock();
     }
@@ -109,8 +124,17 @@ pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
     };
     let style = *of_work.pick(&[Style::Bursts, Style::Steady, Style::Trickle, Style::Mixed, Style::Mixed]);
     let records_per_step = case.records.unwrap_or(u32::MAX);
-    let plan =
-        Plan { topics, style, steps, offline_until, ending, metadata_age_ms, records_per_step, large, random: of_work };
+    let plan = Plan {
+        topics,
+        style,
+        steps,
+        offline_until,
+        ending,
+        metadata_age_ms: config.metadata_max_age_ms.into(),
+        records_per_step,
+        large,
+        random: of_work,
+    };
     (plan, options)
 }
 
@@ -213,51 +237,47 @@ fn by_length(request: &PartitionRequest<'_>) -> i32 {
     (length % u64::from(request.partitions.max(1))) as i32
 }
 
-fn config(random: &mut Random) -> (impl FnOnce(&mut Config<'static>) + 'static, u64) {
-    let mut random = random.clone();
-    let age_ms = *random.pick(&[1_000, 10_000, 300_000, 300_000]);
-    let configure = move |config: &mut Config<'static>| {
-        let idempotent = random.chance(700);
-        let request_ms = 300 + random.below(3000) as u32;
-        let linger_ms = *random.pick(&[0, 1, 5, 50, 1000]);
-        config.enable_idempotence = idempotent;
-        config.acks = if idempotent { Acks::All } else { *random.pick(&[Acks::All, Acks::Leader, Acks::None]) };
-        config.request_timeout_ms = request_ms;
-        config.linger_ms = linger_ms;
-        config.delivery_timeout_ms = request_ms + linger_ms + random.below(20_000) as u32;
-        config.max_in_flight_requests_per_connection = 1 + random.below(5) as u8;
-        config.batch_size = *random.pick(&[0, 1, 200, 1000, 16_384, 100_000]);
-        config.max_request_size = *random.pick(&[2_000, 20_000, 1_048_576]);
-        config.compression = *random.pick(&CODECS);
-        config.lz4_in_place = random.chance(500);
-        config.connections_max_idle_ms = *random.pick(&[0, 2_000, 540_000]);
-        config.metadata_max_age_ms = age_ms;
-        config.broker_share_percent = *random.pick(&[30, 75, 100]);
-        config.partitioner_availability_timeout_ms = *random.pick(&[0, 0, 500]);
-        config.partitioner_adaptive_partitioning_enable = random.chance(700);
-        config.partitioner_ignore_keys = random.chance(100);
-        config.partitioner = match random.below(10) {
-            0 => Partitioner::RoundRobin,
-            1 => Partitioner::Custom(by_length),
-            2 => Partitioner::ConsistentRandom,
-            3 => Partitioner::Murmur2Random,
-            4 => Partitioner::Fnv1a,
-            _ => Partitioner::Default,
-        };
-        config.socket_connection_setup_timeout_ms = 1000;
-        config.socket_connection_setup_timeout_max_ms = 2000;
-        config.retry_backoff_ms = *random.pick(&[100, 100, 0, 1, 500]);
-        config.retry_backoff_max_ms = *random.pick(&[1000, 1000, 0, 3000]);
-        config.reconnect_backoff_ms = *random.pick(&[50, 50, 1, 500]);
-        config.reconnect_backoff_max_ms = *random.pick(&[1000, 1000, 50, 5000]);
-        config.retries = if random.chance(100) { 1 + random.below(4) as u32 } else { i32::MAX as u32 };
-        config.on_gap = if random.chance(150) { OnGap::Resend } else { OnGap::Fail };
-        config.allow_auto_create_topics = random.chance(700);
-        config.resolve_names = random.chance(800);
-        config.metadata_recovery_rebootstrap_trigger_ms = *random.pick(&[300_000, 300_000, 5_000]);
-        if random.chance(100) {
-            config.metadata_recovery_strategy = MetadataRecoveryStrategy::None;
-        }
+/// The producer's settings.
+fn configure(mut random: Random, config: &mut Config<'static>) {
+    let idempotent = random.chance(700);
+    let request_ms = 300 + random.below(3000) as u32;
+    let linger_ms = *random.pick(&[0, 1, 5, 50, 1000]);
+    config.enable_idempotence = idempotent;
+    config.acks = if idempotent { Acks::All } else { *random.pick(&[Acks::All, Acks::Leader, Acks::None]) };
+    config.request_timeout_ms = request_ms;
+    config.linger_ms = linger_ms;
+    config.delivery_timeout_ms = request_ms + linger_ms + random.below(20_000) as u32;
+    config.max_in_flight_requests_per_connection = 1 + random.below(5) as u8;
+    config.batch_size = *random.pick(&[0, 1, 200, 1000, 16_384, 100_000]);
+    config.max_request_size = *random.pick(&[2_000, 20_000, 1_048_576]);
+    config.compression = *random.pick(&CODECS);
+    config.lz4_in_place = random.chance(500);
+    config.connections_max_idle_ms = *random.pick(&[0, 2_000, 540_000]);
+    config.metadata_max_age_ms = *random.pick(&[1_000, 10_000, 300_000, 300_000]);
+    config.broker_share_percent = *random.pick(&[30, 75, 100]);
+    config.partitioner_availability_timeout_ms = *random.pick(&[0, 0, 500]);
+    config.partitioner_adaptive_partitioning_enable = random.chance(700);
+    config.partitioner_ignore_keys = random.chance(100);
+    config.partitioner = match random.below(10) {
+        0 => Partitioner::RoundRobin,
+        1 => Partitioner::Custom(by_length),
+        2 => Partitioner::ConsistentRandom,
+        3 => Partitioner::Murmur2Random,
+        4 => Partitioner::Fnv1a,
+        _ => Partitioner::Default,
     };
-    (configure, age_ms.into())
+    config.socket_connection_setup_timeout_ms = 1000;
+    config.socket_connection_setup_timeout_max_ms = 2000;
+    config.retry_backoff_ms = *random.pick(&[100, 100, 0, 1, 500]);
+    config.retry_backoff_max_ms = *random.pick(&[1000, 1000, 0, 3000]);
+    config.reconnect_backoff_ms = *random.pick(&[50, 50, 1, 500]);
+    config.reconnect_backoff_max_ms = *random.pick(&[1000, 1000, 50, 5000]);
+    config.retries = if random.chance(100) { 1 + random.below(4) as u32 } else { i32::MAX as u32 };
+    config.on_gap = if random.chance(150) { OnGap::Resend } else { OnGap::Fail };
+    config.allow_auto_create_topics = random.chance(700);
+    config.resolve_names = random.chance(800);
+    config.metadata_recovery_rebootstrap_trigger_ms = *random.pick(&[300_000, 300_000, 5_000]);
+    if random.chance(100) {
+        config.metadata_recovery_strategy = MetadataRecoveryStrategy::None;
+    }
 }
