@@ -111,7 +111,9 @@ pub(crate) const SUITES: &[Suite] = &[
         limit: minutes(30),
         steps: || {
             let needs = [Need::Target("wasm32-unknown-unknown"), Need::Node];
-            let same = |which| Step::cargo_test(&format!("-p klamm-simulation --release --test simulation -- --ignored {which}"));
+            let same = |which| {
+                Step::cargo_test(&format!("-p klamm-simulation --release --test simulation -- --ignored {which}"))
+            };
             vec![
                 Step::cargo_test("-p klamm-worlds").needs(&needs),
                 same("webassembly_gives_the_same_traces").needs(&needs),

@@ -41,9 +41,8 @@ fn there(command: &mut Command) -> Vec<String> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr));
-    let is_hash = |line: &&str| {
-        line.split_once(' ').is_some_and(|(seed, hash)| seed.parse::<u64>().is_ok() && hash.len() == 16)
-    };
+    let is_hash =
+        |line: &&str| line.split_once(' ').is_some_and(|(seed, hash)| seed.parse::<u64>().is_ok() && hash.len() == 16);
     text(&output.stdout).lines().filter(is_hash).map(str::to_owned).collect()
 }
 

@@ -2,7 +2,6 @@
 
 use super::Case;
 use crate::*;
-use klamm_sim::nemesis::Trouble;
 
 /// Apart from the generators of world and nemesis.
 const SALT: u64 = 0x5a17_c0ff_ee00_0001;
@@ -42,9 +41,9 @@ pub(super) struct TopicPlan {
 }
 
 impl TopicPlan {
-    /// What the application declares may not be so.
-    fn may_be_wrong(&self, growth: bool) -> bool {
-        self.declared.is_some_and(|count| growth || self.made_at > 0 || count != self.options.partitions)
+    /// Before the cluster said how many partitions there are, records that name one are accepted, too.
+    fn is_declared(&self) -> bool {
+        self.declared.is_some()
     }
 }
 
@@ -99,15 +98,14 @@ pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
     let limits = memory(&mut of_memory, brokers, large);
     let mut config = Config::new("nowhere:1");
     configure(of_config.clone(), &mut config);
-    let growth = case.nemesis().troubles().contains(&Trouble::PartitionGrowth);
     let mut options = WorldOptions::seeded(case.seed)
         .cluster(cluster(&mut of_cluster, case.seed, brokers))
         .network(network(&mut of_cluster))
         .limits(limits)
         .configure(move |config| configure(of_config, config))
         .nemesis(case.nemesis());
-    if topics.iter().any(|topic| topic.may_be_wrong(growth)) {
-        // A record without a key goes to another partition if it was given one that does not exist, behind those that were sent there.
+    if topics.iter().any(|topic| topic.is_declared()) {
+        // A record that may go anywhere waits for what the cluster says; its place is behind those that were sent there meanwhile.
         let once_in_order = false;
         options = options.checks(Checks { offsets: config.acks != Acks::None, fates: true, once_in_order });
     }
@@ -150,7 +148,7 @@ fn topics(case: &Case, random: &mut Random, large: bool) -> Vec<TopicPlan> {
         };
         let options = TopicOptions {
             partitions: partitions.min(case.partitions.unwrap_or(u32::MAX)).max(1),
-            replication_factor: random.chance(300).then(|| 1 + random.below(3) as u32),
+            replication_factor: (random.chance(300) || large).then(|| 1 + random.below(3) as u32),
             log_append_time: random.chance(150),
             max_message_bytes: random.chance(150).then(|| 250 + random.below(3000) as usize),
             compacted: random.chance(60),
@@ -268,8 +266,8 @@ fn configure(mut random: Random, config: &mut Config<'static>) {
     };
     config.socket_connection_setup_timeout_ms = 1000;
     config.socket_connection_setup_timeout_max_ms = 2000;
-    config.retry_backoff_ms = *random.pick(&[100, 100, 0, 1, 500]);
-    config.retry_backoff_max_ms = *random.pick(&[1000, 1000, 0, 3000]);
+    config.retry_backoff_ms = *random.pick(&[100, 100, 10, 500]);
+    config.retry_backoff_max_ms = *random.pick(&[1000, 1000, 50, 3000]);
     config.reconnect_backoff_ms = *random.pick(&[50, 50, 1, 500]);
     config.reconnect_backoff_max_ms = *random.pick(&[1000, 1000, 50, 5000]);
     config.retries = if random.chance(100) { 1 + random.below(4) as u32 } else { i32::MAX as u32 };
