@@ -33,7 +33,7 @@ impl State<'_> {
             let batch = self.next_to_send(slot);
             self.brokers.at_mut(broker.into()).ready.remove(&mut self.partitions, slot);
             self.partitions.at_mut(slot).ready = false;
-            if batch == NIL {
+            if batch == NIL || self.needs_new_id(slot, batch) {
                 continue;
             }
             if !self.complete(batch) {

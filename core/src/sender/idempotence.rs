@@ -43,6 +43,20 @@ impl State<'_> {
         partition.carries(&self.identity) && partition.proven
     }
 
+    /// Whether a batch would be stamped with sequences of the last epoch that its partition may have used and forgotten. Then
+    /// a new producer id is asked for, and the batch leaves once it is there.
+    pub(crate) fn needs_new_id(&mut self, slot: u32, batch: u32) -> bool {
+        let needed = self.identity.stale
+            && self.config.enable_idempotence
+            && self.identity.epoch == i16::MAX
+            && !self.batches.at(batch).sequenced
+            && !self.partitions.at(slot).carries(&self.identity);
+        if needed {
+            self.next_epoch();
+        }
+        needed
+    }
+
     /// Stamps a batch that leaves for the first time.
     pub(crate) fn assign_sequence(&mut self, slot: u32, batch: u32) {
         if self.identity.stale && !self.partitions.at(slot).carries(&self.identity) {

@@ -260,6 +260,24 @@ fn epochs_run_out() {
     assert_eq!(epochs.len(), 4, "{epochs:?}");
 }
 
+/// The same when the last epoch is stale: a partition that used it was forgotten, so its sequences are not known any more.
+/// Without a new id its next record would be taken for one of those before, and be lost (found by the swarm, seed 1056).
+#[test]
+fn the_last_epoch_is_not_used_again_after_its_sequences_were_forgotten() {
+    let (mut world, topic) = world_with(singles(), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::InitProducerId).then(Do::ProducerEpoch(i16::MAX)));
+    send(&mut world, topic, 0..2);
+    assert!(world.run_until_idle(1000));
+    assert!(world.producer_mut().forget_topic(topic));
+    let topic = world.topic("t");
+    world.run_for(100);
+    send(&mut world, topic, 2..5);
+    assert!(world.run_until_idle(1000));
+    world.verify();
+    assert_eq!((world.delivered(), count(&world, Api::InitProducerId)), (5, 2));
+    assert_eq!(world.cluster().log("t", 0).len(), 5);
+}
+
 /// No answer to InitProducerId is the end, unless it says so (PITFALLS 35, 54).
 #[test]
 fn a_producer_id_is_asked_for_until_there_is_one() {
