@@ -310,7 +310,7 @@ impl FaultScript {
 }
 
 /// The faults that struck one request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Effects {
     struck: Vec<Fault>,
 }

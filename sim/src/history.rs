@@ -46,7 +46,7 @@ pub struct SeenBatch {
     pub bytes: usize,
     /// Its CRC: over everything from the attributes to the last record.
     pub crc: u32,
-    /// The code in the answer.
+    /// The code in the answer; 0 as long as the answer waits for the replicas in sync.
     pub error_code: i16,
     /// The offset in the answer.
     pub base_offset: i64,

@@ -1,7 +1,7 @@
 //! A Kafka cluster simulated at byte level.
 //!
-//! [`Cluster`] is a whole cluster in one value: brokers, topics, leaders, logs, producer state. Bytes of requests go in, bytes of
-//! answers come out. It reads no clock and starts no thread, uses integers and ordered maps only, and does the same on every
+//! [`Cluster`] is a whole cluster in one value: brokers, their replicas' logs and producer state, leaders, ISRs, a controller. Bytes of
+//! requests go in, bytes of answers come out; [`Cluster::advance`] does what is due inside. It reads no clock and starts no thread, uses integers and ordered maps only, and does the same on every
 //! platform: a test that drives it from one seed can be replayed exactly. Its codec is its own, written from Kafka's schemas and
 //! sharing nothing with the producer that it judges.
 //!
@@ -65,7 +65,12 @@
 //! # What it does not do
 //!
 //! No transactions, consumer groups, SASL or TLS: FindCoordinator answers `COORDINATOR_NOT_AVAILABLE`, a transactional batch is refused.
-//! Replication is a matter of who leads; there is one copy of each log.
+//!
+//! Replication follows Kafka's rules for leader epochs, ISRs, the high watermark and truncation (KIP-101, KIP-279, KAFKA-7128), but not its
+//! requests: a fetch between brokers, or a leader's word with the controller, happens as a whole or not at all, and takes as long as
+//! [`Replication`] says. A follower fetches all there is at once. Disks forget nothing in a crash, and nothing is ever compacted; there
+//! are no eligible leader replicas (KIP-966), and the controller is one node that loses nothing when it stops. Producer ids come from
+//! no controller: every broker has them. A quota is a plain account per broker and client id instead of Kafka's windows of samples.
 #![forbid(unsafe_code)]
 
 mod batch;
@@ -85,7 +90,7 @@ mod wire;
 pub mod world;
 
 pub use batch::StoredRecord;
-pub use cluster::{Cluster, ClusterOptions, ConnectionId, TopicOptions};
+pub use cluster::{CONTROLLER, Cluster, ClusterOptions, ConnectionId, Replication, TopicOptions};
 pub use compression::Codec;
 pub use fault::{Action, Fault, FaultScript};
 pub use history::{SeenBatch, SeenRequest};

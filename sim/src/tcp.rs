@@ -125,7 +125,9 @@ impl TcpCluster {
     ///
     /// A broker that is killed here rather than by [`kill`](Self::kill) keeps its listener: it accepts and closes at once.
     pub fn with<T>(&self, run: impl FnOnce(&mut Cluster) -> T) -> T {
-        run(&mut lock(&self.shared.cluster))
+        let mut cluster = lock(&self.shared.cluster);
+        cluster.advance(self.shared.now_ms());
+        run(&mut cluster)
     }
 
     /// Kills a broker: its sockets close, and new connections to it are refused.
@@ -269,7 +271,7 @@ fn serve(shared: &Shared, id: ConnectionId, mut stream: &TcpStream) -> io::Resul
         let now_ms = shared.now_ms();
         cluster.receive(now_ms, id, &buffer[..received]);
         let open = cluster.transmit(now_ms, id, &mut out);
-        let due_ms = cluster.next_due_of(id);
+        let due_ms = cluster.next_due_of(id).into_iter().chain(cluster.next_event()).min();
         drop(cluster);
         if !out.is_empty() {
             stream.write_all(&out)?;

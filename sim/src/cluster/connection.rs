@@ -9,8 +9,11 @@ pub struct ConnectionId(pub(crate) u64);
 /// An answer that waits for its time.
 #[derive(Debug)]
 struct Outgoing {
+    /// `u64::MAX` is never, as far as is known.
     due_ms: u64,
     bytes: Vec<u8>,
+    /// The request that this place is kept for, until its answer is there.
+    kept_for: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -18,28 +21,68 @@ pub(crate) struct Connection {
     pub(crate) broker: i32,
     /// Bytes of requests that are not complete yet, or not processed yet.
     pub(crate) input: Vec<u8>,
+    /// Answers in the order of requests: none overtakes another.
     outgoing: VecDeque<Outgoing>,
-    /// No answer leaves before this: answers keep the order of requests.
-    pub(crate) busy_until_ms: u64,
+    /// No answer leaves before this.
+    busy_until_ms: u64,
+    /// How many places are kept.
+    kept: usize,
+    /// The broker reads nothing before this (KIP-219).
+    pub(crate) muted_until_ms: u64,
     /// When the broker closes, once the answers are out.
     closing_at_ms: Option<u64>,
 }
 
 impl Connection {
     pub(crate) fn new(broker: i32) -> Self {
-        Self { broker, input: Vec::new(), outgoing: VecDeque::new(), busy_until_ms: 0, closing_at_ms: None }
+        Self {
+            broker,
+            input: Vec::new(),
+            outgoing: VecDeque::new(),
+            busy_until_ms: 0,
+            kept: 0,
+            muted_until_ms: 0,
+            closing_at_ms: None,
+        }
     }
 
     /// Queues bytes; they leave `delay_ms` after now, but never before those queued earlier. `u64::MAX` is never.
     pub(crate) fn answer(&mut self, now_ms: u64, delay_ms: u64, bytes: Vec<u8>) {
         let due_ms = now_ms.saturating_add(delay_ms).max(self.busy_until_ms);
         self.busy_until_ms = due_ms;
-        self.outgoing.push_back(Outgoing { due_ms, bytes });
+        self.outgoing.push_back(Outgoing { due_ms, bytes, kept_for: None });
+    }
+
+    /// Keeps the place of an answer that comes later.
+    pub(crate) fn keep_place(&mut self, number: u64) {
+        self.kept += 1;
+        self.outgoing.push_back(Outgoing { due_ms: u64::MAX, bytes: Vec::new(), kept_for: Some(number) });
+    }
+
+    /// The answer for a kept place. With `last`, it is the connection's last.
+    pub(crate) fn fill_place(&mut self, number: u64, due_ms: u64, bytes: Vec<u8>, last: bool) {
+        let Some(at) = self.outgoing.iter().position(|outgoing| outgoing.kept_for == Some(number)) else { return };
+        self.outgoing[at] = Outgoing { due_ms, bytes, kept_for: None };
+        self.kept -= 1;
+        if last {
+            self.outgoing.truncate(at + 1);
+            self.kept = self.outgoing.iter().filter(|outgoing| outgoing.kept_for.is_some()).count();
+            self.busy_until_ms = due_ms;
+            self.close(due_ms);
+        } else if due_ms > self.busy_until_ms {
+            self.busy_until_ms = due_ms;
+        }
     }
 
     /// Blocks every later answer.
     pub(crate) fn never_answer(&mut self) {
         self.busy_until_ms = u64::MAX;
+        self.outgoing.push_back(Outgoing { due_ms: u64::MAX, bytes: Vec::new(), kept_for: None });
+    }
+
+    /// Whether an answer to what was read so far is still to come.
+    pub(crate) fn is_busy(&self, now_ms: u64) -> bool {
+        self.kept > 0 || self.busy_until_ms > now_ms
     }
 
     /// Closes once everything queued is out.
@@ -56,6 +99,7 @@ impl Connection {
     pub(crate) fn transmit(&mut self, now_ms: u64, out: &mut Vec<u8>) -> bool {
         while let Some(front) = self.outgoing.front()
             && front.due_ms <= now_ms
+            && front.due_ms != u64::MAX
         {
             out.extend_from_slice(&front.bytes);
             self.outgoing.pop_front();
@@ -67,6 +111,8 @@ impl Connection {
     /// When something happens here by itself.
     pub(crate) fn next_due(&self) -> Option<u64> {
         let front = self.outgoing.front().map(|outgoing| outgoing.due_ms);
-        front.or(self.closing_at_ms).filter(|due| *due != u64::MAX)
+        let speaks = front.or(self.closing_at_ms).filter(|due| *due != u64::MAX);
+        let reads = (!self.input.is_empty() && self.muted_until_ms > 0).then_some(self.muted_until_ms);
+        speaks.into_iter().chain(reads).min()
     }
 }

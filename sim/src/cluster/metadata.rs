@@ -1,7 +1,9 @@
 //! What brokers say about the cluster.
 
+use super::Cluster;
+use super::node::Broker;
 use super::serve::{Origin, reshape};
-use super::{Broker, Cluster, Partition, Topic};
+use super::topic::{Partition, Topic};
 use crate::cluster::TopicOptions;
 use crate::error;
 use crate::fault::{Action, Effects};
@@ -9,6 +11,11 @@ use crate::protocol::metadata::{self as wire, NOT_REQUESTED, Request, Response};
 use crate::wire::Uuid;
 
 impl Broker {
+    /// Whether it is in the cluster, for somebody who knows the metadata up to this version.
+    fn is_there(&self, known: u64) -> bool {
+        self.fenced.at(known).is_none_or(|(_, fenced)| !fenced)
+    }
+
     /// Its entry in Metadata and Produce answers.
     pub(super) fn described(&self, node_id: i32) -> wire::Broker {
         wire::Broker { node_id, host: self.host.clone(), port: i32::from(self.port), rack: None }
@@ -25,11 +32,14 @@ impl Cluster {
                 }
             }
             None => {
-                let all = self.topics.iter();
-                topics.extend(all.map(|(name, topic)| self.described_topic(name, topic)));
+                let known = self.brokers[&origin.broker].known;
+                let names = self.topic_numbers.keys().filter_map(|name| self.topic_known(origin.broker, name));
+                let all = names.map(|number| &self.topics[&number]);
+                topics.extend(all.map(|topic| self.described_topic(known, topic)));
             }
         }
-        let alive = self.brokers.iter().filter(|(_, broker)| broker.alive);
+        let known = self.brokers[&origin.broker].known;
+        let alive = self.brokers.iter().filter(|(_, broker)| broker.is_there(known));
         let mut response = Response {
             throttle_time_ms: effects.throttle_time_ms(),
             brokers: alive.map(|(id, broker)| broker.described(*id)).collect(),
@@ -45,17 +55,18 @@ impl Cluster {
     }
 
     fn asked_topic(&mut self, origin: Origin, request: &Request<'_>, asked: &wire::RequestTopic<'_>) -> wire::Topic {
+        let known = self.brokers[&origin.broker].known;
         let Some(name) = asked.name else {
             // v10 and v11 have the field, but brokers refuse to look it up (KAFKA-13543).
             let code = if origin.version < 12 { error::UNSUPPORTED_VERSION } else { error::UNKNOWN_TOPIC_ID };
-            let known = self.topic_names.get(&asked.topic_id);
-            return match known.filter(|_| origin.version >= 12) {
-                Some(name) => self.described_topic(name, &self.topics[name]),
+            let topic = self.topic_known_by_id(origin.broker, &asked.topic_id);
+            return match topic.filter(|_| origin.version >= 12) {
+                Some(number) => self.described_topic(known, &self.topics[&number]),
                 None => failed_topic(code, None, asked.topic_id),
             };
         };
-        if let Some(topic) = self.topics.get(name) {
-            return self.described_topic(name, topic);
+        if let Some(number) = self.topic_known(origin.broker, name) {
+            return self.described_topic(known, &self.topics[&number]);
         }
         let code = self.create_on_demand(origin.broker, name, request.allow_auto_topic_creation);
         failed_topic(code, Some(name), [0; 16])
@@ -78,30 +89,31 @@ impl Cluster {
         }
     }
 
-    fn described_topic(&self, name: &str, topic: &Topic) -> wire::Topic {
-        let partitions = topic.partitions.iter().enumerate();
+    fn described_topic(&self, known: u64, topic: &Topic) -> wire::Topic {
+        let partitions = topic.known_partitions(known).iter().enumerate();
         wire::Topic {
             error_code: error::NONE,
-            name: Some(name.to_owned()),
+            name: Some(topic.name.clone()),
             topic_id: topic.id,
             is_internal: false,
             partitions: partitions
-                .map(|(index, partition)| self.described_partition(index as i32, partition))
+                .map(|(index, partition)| self.described_partition(known, index as i32, partition))
                 .collect(),
             topic_authorized_operations: NOT_REQUESTED,
         }
     }
 
-    fn described_partition(&self, index: i32, partition: &Partition) -> wire::Partition {
-        let (isr_nodes, offline_replicas) = partition.replicas.iter().partition(|id| self.brokers[*id].alive);
+    fn described_partition(&self, known: u64, index: i32, partition: &Partition) -> wire::Partition {
+        let state = partition.states.at(known).map_or_else(|| partition.state(), |(_, state)| state);
+        let offline = |node: &i32| !self.brokers[node].is_there(known);
         wire::Partition {
-            error_code: if partition.leader == -1 { error::LEADER_NOT_AVAILABLE } else { error::NONE },
+            error_code: if state.leader == -1 { error::LEADER_NOT_AVAILABLE } else { error::NONE },
             partition_index: index,
-            leader_id: partition.leader,
-            leader_epoch: partition.leader_epoch,
-            replica_nodes: partition.replicas.clone(),
-            isr_nodes,
-            offline_replicas,
+            leader_id: state.leader,
+            leader_epoch: state.leader_epoch,
+            replica_nodes: partition.nodes().collect(),
+            isr_nodes: state.isr.clone(),
+            offline_replicas: partition.nodes().filter(offline).collect(),
         }
     }
 }

@@ -1,80 +1,121 @@
 //! The cluster: brokers, topics, leaders, connections.
 
+mod agenda;
 pub(crate) mod connection;
+mod controller;
+mod election;
 mod log;
 mod metadata;
+mod node;
 mod options;
 mod produce;
+mod propagation;
+mod purgatory;
+mod quota;
 mod read;
+mod replica;
+mod replication;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod timeline;
+mod topic;
+mod topics;
 
 pub use connection::ConnectionId;
-pub use options::{ClusterOptions, TopicOptions};
+pub use controller::CONTROLLER;
+pub use options::{ClusterOptions, Replication, TopicOptions};
 
 use crate::batch::StoredRecord;
+use crate::error;
 use crate::fault::FaultScript;
 use crate::history::SeenRequest;
-use crate::versions::VersionSet;
 use crate::wire::Uuid;
+use agenda::{Agenda, Due};
 use connection::Connection;
-use log::Log;
-use std::collections::BTreeMap;
+use controller::Controller;
+use node::Broker;
+use purgatory::Purgatory;
+use quota::Quotas;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::RangeInclusive;
+use topic::Topic;
 
+/// News that nobody took yet; the oldest go when there are too many.
+const NEWS: usize = 10_000;
+
+/// splitmix64.
 #[derive(Debug)]
-struct Broker {
-    host: String,
-    port: u16,
-    alive: bool,
-    versions: VersionSet,
-}
+struct Chance(u64);
 
-#[derive(Debug)]
-struct Partition {
-    /// Node ids, the preferred leader first.
-    replicas: Vec<i32>,
-    /// -1 is none.
-    leader: i32,
-    leader_epoch: i32,
-    log: Log,
-}
-
-#[derive(Debug)]
-struct Topic {
-    id: Uuid,
-    options: TopicOptions,
-    partitions: Vec<Partition>,
-}
-
-impl Topic {
-    /// The partition of an index that came over the wire.
-    fn partition(&self, index: i32) -> Option<&Partition> {
-        self.partitions.get(usize::try_from(index).ok()?)
+impl Chance {
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
-    fn partition_mut(&mut self, index: i32) -> Option<&mut Partition> {
-        self.partitions.get_mut(usize::try_from(index).ok()?)
+    /// A number from a range; one that leaves no choice costs no draw.
+    fn within(&mut self, range: &RangeInclusive<u64>) -> u64 {
+        let (low, high) = (*range.start(), *range.end());
+        if high <= low {
+            return low;
+        }
+        match (high - low).checked_add(1) {
+            Some(span) => low + self.draw() % span,
+            None => self.draw(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct News(VecDeque<String>);
+
+impl News {
+    fn push(&mut self, line: String) {
+        if self.0.len() == NEWS {
+            self.0.pop_front();
+        }
+        self.0.push_back(line);
     }
 }
 
 /// A simulated Kafka cluster; see the [crate's documentation](crate).
 ///
 /// Times are milliseconds of one clock that the caller owns; it may start anywhere and must not go back. Broker ids, topic and
-/// partition names that do not exist are ignored by the methods that change something.
+/// partition names that do not exist are ignored by the methods that change something. Methods that take no time happen at the
+/// latest time that the cluster was told.
 #[derive(Debug)]
 pub struct Cluster {
     options: ClusterOptions,
     cluster_id: String,
+    now_ms: u64,
     brokers: BTreeMap<i32, Broker>,
-    topics: BTreeMap<String, Topic>,
-    topic_names: BTreeMap<Uuid, String>,
+    controller: Controller,
+    agenda: Agenda,
+    /// Links that are cut, from and to.
+    cuts: BTreeSet<(i32, i32)>,
+    topics: BTreeMap<u32, Topic>,
+    /// The topics that had a name, the newest last; older ones only while some broker still believes in them.
+    topic_numbers: BTreeMap<String, Vec<u32>>,
+    topic_ids: BTreeMap<Uuid, u32>,
+    topics_made: u32,
+    /// Deleted topics that some broker may still believe in.
+    graveyard: Vec<u32>,
     connections: BTreeMap<ConnectionId, Connection>,
     connections_made: u64,
+    purgatory: Purgatory,
+    quotas: Quotas,
     next_producer_id: i64,
-    random: u64,
+    random: Chance,
+    /// For what takes its time; a source of its own, so that delays change no ids.
+    chance: Chance,
     faults: FaultScript,
     history: Vec<SeenRequest>,
+    requests_forgotten: usize,
+    news: News,
 }
 
 impl Cluster {
@@ -83,27 +124,34 @@ impl Cluster {
     pub fn new(options: ClusterOptions) -> Self {
         let brokers = (0..options.brokers)
             .map(|index| {
-                let broker = Broker {
-                    host: options.host.clone(),
-                    port: options.base_port.wrapping_add(index as u16),
-                    alive: true,
-                    versions: options.versions.clone(),
-                };
-                (index as i32 + 1, broker)
+                let port = options.base_port.wrapping_add(index as u16);
+                (index as i32 + 1, Broker::new(options.host.clone(), port, options.versions.clone()))
             })
             .collect();
         let mut cluster = Self {
-            random: options.seed,
+            random: Chance(options.seed),
+            chance: Chance(options.seed ^ 0x5bf0_3635_dcf5_9e1d),
             options,
             cluster_id: String::new(),
+            now_ms: 0,
             brokers,
+            controller: Controller::new(),
+            agenda: Agenda::default(),
+            cuts: BTreeSet::new(),
             topics: BTreeMap::new(),
-            topic_names: BTreeMap::new(),
+            topic_numbers: BTreeMap::new(),
+            topic_ids: BTreeMap::new(),
+            topics_made: 0,
+            graveyard: Vec::new(),
             connections: BTreeMap::new(),
             connections_made: 0,
+            purgatory: Purgatory::default(),
+            quotas: Quotas::default(),
             next_producer_id: 0,
             faults: FaultScript::default(),
             history: Vec::new(),
+            requests_forgotten: 0,
+            news: News::default(),
         };
         cluster.cluster_id = format!("sim-{:016x}", cluster.draw());
         // Brokers hand out ids from blocks of 1000.
@@ -111,13 +159,8 @@ impl Cluster {
         cluster
     }
 
-    /// splitmix64.
     fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.random.draw()
     }
 
     /// The brokers' wall clock.
@@ -125,235 +168,143 @@ impl Cluster {
         self.options.wall_clock_base_ms.saturating_add_unsigned(now_ms)
     }
 
-    // ---- topics ----
+    // ---- time ----
 
-    /// Creates a topic with default settings. An existing topic of this name is left alone.
-    pub fn create_topic(&mut self, name: &str, partitions: u32) {
-        let options = TopicOptions { partitions, ..TopicOptions::default() };
-        self.create_topic_with(name, options);
-    }
-
-    /// Creates a topic. An existing topic of this name is left alone.
-    pub fn create_topic_with(&mut self, name: &str, options: TopicOptions) {
-        if self.topics.contains_key(name) {
-            return;
+    /// Does what is due inside the cluster by now: replication, elections, news that reach brokers, answers that waited.
+    pub fn advance(&mut self, now_ms: u64) {
+        while let Some((at_ms, due)) = self.agenda.take(now_ms) {
+            self.now_ms = self.now_ms.max(at_ms);
+            match due {
+                Due::Learn(node) => self.learn(node),
+                Due::Session(node) => self.end_session(node),
+                Due::Fetch(place, node) => self.end_fetch(place, node),
+                Due::Lag(place, node) => self.check_lag(place, node),
+                Due::AlterIsr => self.alter_isrs(),
+                Due::Timeout(wait) => self.time_out(wait),
+                Due::Stop(node) => self.stop(node),
+            }
         }
-        let mut id = [0; 16];
-        id[..8].copy_from_slice(&self.draw().to_be_bytes());
-        id[8..].copy_from_slice(&self.draw().to_be_bytes());
-        self.topic_names.insert(id, name.to_owned());
-        let count = options.partitions;
-        let topic = Topic { id, options, partitions: Vec::new() };
-        self.topics.insert(name.to_owned(), topic);
-        self.add_partitions(name, count);
+        self.now_ms = self.now_ms.max(now_ms);
     }
 
-    /// Deletes a topic with all it holds.
-    pub fn delete_topic(&mut self, name: &str) {
-        if let Some(topic) = self.topics.remove(name) {
-            self.topic_names.remove(&topic.id);
+    /// When something happens inside the cluster next; `None` if nothing is under way. Answers have times of their own
+    /// ([`next_due`](Self::next_due)).
+    #[must_use]
+    pub fn next_event(&self) -> Option<u64> {
+        self.agenda.next()
+    }
+
+    /// Does what follows at once from what just happened.
+    fn settle(&mut self) {
+        self.advance(self.now_ms);
+    }
+
+    /// What the cluster has to tell since this was asked last, a line each: elections, ISRs, brokers that come and go, log ends that
+    /// were cut. Only the newest 10 000 lines are kept.
+    pub fn take_news(&mut self) -> Vec<String> {
+        if self.news.0.is_empty() {
+            return Vec::new();
         }
+        std::mem::take(&mut self.news.0).into()
     }
 
-    /// Deletes a topic and creates it again with the same settings: another topic id, empty logs, leader epochs from 0.
-    pub fn recreate_topic(&mut self, name: &str) {
-        let Some(topic) = self.topics.get(name) else {
-            return;
-        };
-        let mut options = topic.options.clone();
-        options.partitions = topic.partitions.len() as u32;
-        self.delete_topic(name);
-        self.create_topic_with(name, options);
-    }
-
-    /// Adds partitions to a topic.
-    pub fn add_partitions(&mut self, name: &str, more: u32) {
-        let nodes: Vec<i32> = self.brokers.keys().copied().collect();
-        let alive = |id: &i32| self.brokers[id].alive;
-        let Some(topic) = self.topics.get_mut(name) else {
-            return;
-        };
-        let wanted =
-            topic.options.replication_factor.or(self.options.replication_factor).map_or(nodes.len(), |n| n as usize);
-        for _ in 0..more {
-            let first = topic.partitions.len();
-            let replicas: Vec<i32> =
-                (0..wanted.min(nodes.len())).map(|offset| nodes[(first + offset) % nodes.len()]).collect();
-            topic.partitions.push(Partition {
-                leader: replicas.iter().copied().find(alive).unwrap_or(-1),
-                replicas,
-                leader_epoch: 0,
-                log: Log::default(),
-            });
-        }
-    }
+    // ---- what is decided ----
 
     /// How many partitions a topic has; 0 if there is none.
     #[must_use]
     pub fn partition_count(&self, topic: &str) -> u32 {
-        self.topics.get(topic).map_or(0, |topic| topic.partitions.len() as u32)
+        self.topic(topic).map_or(0, |topic| topic.partitions.len() as u32)
     }
 
     /// The id of a topic.
     #[must_use]
     pub fn topic_id(&self, topic: &str) -> Option<[u8; 16]> {
-        self.topics.get(topic).map(|topic| topic.id)
+        self.topic(topic).map(|topic| topic.id)
+    }
+
+    /// The leader (-1: none) and the leader epoch of a partition, as the controller knows them.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: u32) -> Option<(i32, i32)> {
+        self.partition(topic, partition).map(|partition| (partition.state().leader, partition.state().leader_epoch))
+    }
+
+    /// The replicas in sync, as the controller knows them.
+    #[must_use]
+    pub fn isr(&self, topic: &str, partition: u32) -> Option<Vec<i32>> {
+        self.partition(topic, partition).map(|partition| partition.state().isr.clone())
     }
 
     // ---- what the logs hold ----
 
-    /// All records that a partition keeps, decoded, in offset order.
+    /// All records that a partition keeps, decoded, in offset order: what the leader holds, or without a leader, the replica in sync
+    /// that holds most.
     #[must_use]
     pub fn log(&self, topic: &str, partition: u32) -> Vec<StoredRecord> {
-        self.partition(topic, partition).map(|partition| partition.log.records()).unwrap_or_default()
+        self.best(topic, partition).map(|replica| replica.log.records()).unwrap_or_default()
+    }
+
+    /// The same as one broker's replica holds it.
+    #[must_use]
+    pub fn log_of(&self, broker: i32, topic: &str, partition: u32) -> Vec<StoredRecord> {
+        let replica = self.partition(topic, partition).and_then(|partition| partition.replica(broker));
+        replica.map(|replica| replica.log.records()).unwrap_or_default()
     }
 
     /// How many records were appended to a topic, those that retention removed included.
     #[must_use]
     pub fn record_count(&self, topic: &str) -> u64 {
-        let partitions = self.topics.get(topic).map(|topic| &topic.partitions);
-        partitions.into_iter().flatten().map(|partition| partition.log.appended()).sum()
+        let partitions = self.topic(topic).map(|topic| &topic.partitions).into_iter().flatten();
+        partitions.filter_map(|partition| partition.best()).map(|replica| replica.log.end_offset().unsigned_abs()).sum()
     }
 
     /// The first offset that a partition keeps, and the offset of the next record.
     #[must_use]
     pub fn offsets(&self, topic: &str, partition: u32) -> Option<(i64, i64)> {
-        let log = &self.partition(topic, partition)?.log;
-        Some((log.start_offset(), log.end_offset()))
+        self.best(topic, partition).map(|replica| (replica.log.start_offset(), replica.log.end_offset()))
+    }
+
+    /// The offset before which everything is on all replicas in sync, as far as the leader knows.
+    #[must_use]
+    pub fn high_watermark(&self, topic: &str, partition: u32) -> Option<i64> {
+        self.best(topic, partition).map(|replica| replica.high_watermark)
     }
 
     /// Deletes the records before an offset, as retention does; the producers are not forgotten.
     pub fn delete_records(&mut self, topic: &str, partition: u32, before_offset: i64) {
-        if let Some(partition) = self.partition_mut(topic, partition) {
-            partition.log.delete_before(before_offset);
-        }
+        self.each_replica(topic, partition, |replica| replica.log.delete_before(before_offset));
     }
 
-    /// Loses the end of a log from an offset on (from its batch's start), as an unclean leader election does.
+    /// Loses the end of a log from an offset on (from its batch's start), on all replicas, as an unclean leader election does.
     pub fn truncate(&mut self, topic: &str, partition: u32, from_offset: i64) {
-        if let Some(partition) = self.partition_mut(topic, partition) {
-            partition.log.truncate(from_offset);
-        }
+        let expiration_ms = self.options.producer_id_expiration_ms;
+        self.each_replica(topic, partition, |replica| {
+            replica.truncate(from_offset, expiration_ms);
+        });
     }
 
     /// Forgets what a partition remembers of its producers, as after `producer.id.expiration.ms`.
     pub fn forget_producers(&mut self, topic: &str, partition: u32) {
-        if let Some(partition) = self.partition_mut(topic, partition) {
-            partition.log.forget_producers();
+        self.each_replica(topic, partition, |replica| replica.log.forget_producers());
+    }
+
+    fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(&self.topic_now(name)?)
+    }
+
+    fn partition(&self, topic: &str, partition: u32) -> Option<&topic::Partition> {
+        self.topic(topic)?.partitions.get(partition as usize)
+    }
+
+    fn best(&self, topic: &str, partition: u32) -> Option<&replica::Replica> {
+        self.partition(topic, partition)?.best()
+    }
+
+    fn each_replica(&mut self, topic: &str, partition: u32, change: impl FnMut(&mut replica::Replica)) {
+        if let Some(place) = self.place_of(topic, partition)
+            && let Some(partition) = self.partition_at_mut(place)
+        {
+            partition.replicas.iter_mut().for_each(change);
         }
-    }
-
-    fn partition(&self, topic: &str, partition: u32) -> Option<&Partition> {
-        self.topics.get(topic)?.partitions.get(partition as usize)
-    }
-
-    fn partition_mut(&mut self, topic: &str, partition: u32) -> Option<&mut Partition> {
-        let topic = self.topics.get_mut(topic)?;
-        topic.partitions.get_mut(partition as usize)
-    }
-
-    // ---- brokers ----
-
-    /// The node ids, dead brokers included.
-    pub fn brokers(&self) -> impl Iterator<Item = i32> {
-        self.brokers.keys().copied()
-    }
-
-    /// The address that a broker advertises; an empty one if there is no such broker.
-    #[must_use]
-    pub fn address(&self, broker: i32) -> (String, u16) {
-        self.brokers.get(&broker).map(|broker| (broker.host.clone(), broker.port)).unwrap_or_default()
-    }
-
-    /// All addresses in the form of Kafka's `bootstrap.servers`.
-    #[must_use]
-    pub fn bootstrap_servers(&self) -> String {
-        let addresses: Vec<String> =
-            self.brokers.values().map(|broker| format!("{}:{}", broker.host, broker.port)).collect();
-        addresses.join(",")
-    }
-
-    /// Changes the address that a broker advertises and is found at. Connections stay.
-    pub fn set_address(&mut self, broker: i32, host: &str, port: u16) {
-        if let Some(broker) = self.brokers.get_mut(&broker) {
-            host.clone_into(&mut broker.host);
-            broker.port = port;
-        }
-    }
-
-    /// Changes what one broker advertises, as in a rolling upgrade. Kafka does that with a restart; this does without.
-    pub fn set_versions(&mut self, broker: i32, versions: VersionSet) {
-        if let Some(broker) = self.brokers.get_mut(&broker) {
-            broker.versions = versions;
-        }
-    }
-
-    /// Whether a broker exists and is alive.
-    #[must_use]
-    pub fn is_alive(&self, broker: i32) -> bool {
-        self.brokers.get(&broker).is_some_and(|broker| broker.alive)
-    }
-
-    /// Kills a broker: its connections break with all answers not taken yet, and its partitions move to the next live replica, or to
-    /// none. What is in the logs stays.
-    pub fn kill(&mut self, broker: i32) {
-        let Some(state) = self.brokers.get_mut(&broker) else {
-            return;
-        };
-        state.alive = false;
-        self.connections.retain(|_, connection| connection.broker != broker);
-        let forget = self.options.lose_producer_state;
-        let brokers = &self.brokers;
-        for topic in self.topics.values_mut() {
-            for partition in &mut topic.partitions {
-                if partition.leader != broker {
-                    continue;
-                }
-                let alive = |id: &i32| brokers[id].alive;
-                partition.leader = partition.replicas.iter().copied().find(alive).unwrap_or(-1);
-                partition.leader_epoch += 1;
-                if forget {
-                    partition.log.forget_producers();
-                }
-            }
-        }
-    }
-
-    /// Starts a killed broker again. It takes over the partitions that have no leader; the others stay where they are.
-    pub fn restart(&mut self, _now_ms: u64, broker: i32) {
-        let Some(state) = self.brokers.get_mut(&broker) else {
-            return;
-        };
-        state.alive = true;
-        for topic in self.topics.values_mut() {
-            for partition in &mut topic.partitions {
-                if partition.leader == -1 && partition.replicas.contains(&broker) {
-                    partition.leader = broker;
-                    partition.leader_epoch += 1;
-                }
-            }
-        }
-    }
-
-    /// Makes a broker the leader of a partition, under the next leader epoch. With broker -1 the partition has no leader until it is
-    /// moved again.
-    pub fn move_leader(&mut self, topic: &str, partition: u32, broker: i32) {
-        if broker != -1 && !self.brokers.contains_key(&broker) {
-            return;
-        }
-        if let Some(partition) = self.partition_mut(topic, partition) {
-            partition.leader = broker;
-            partition.leader_epoch += 1;
-            if broker != -1 && !partition.replicas.contains(&broker) {
-                partition.replicas.push(broker);
-            }
-        }
-    }
-
-    /// The leader (-1: none) and the leader epoch of a partition.
-    #[must_use]
-    pub fn leader(&self, topic: &str, partition: u32) -> Option<(i32, i32)> {
-        self.partition(topic, partition).map(|partition| (partition.leader, partition.leader_epoch))
     }
 
     // ---- script and history ----
@@ -371,6 +322,7 @@ impl Cluster {
 
     /// Forgets the requests so far.
     pub fn clear_requests(&mut self) {
+        self.requests_forgotten += self.history.len();
         self.history.clear();
     }
 
@@ -386,9 +338,10 @@ impl Cluster {
 
     // ---- connections ----
 
-    /// Opens a connection to a broker; `None` if it is dead or does not exist.
-    pub fn connect(&mut self, _now_ms: u64, broker: i32) -> Option<ConnectionId> {
-        if !self.is_alive(broker) {
+    /// Opens a connection to a broker; `None` if it is dead, not ready yet, or does not exist.
+    pub fn connect(&mut self, now_ms: u64, broker: i32) -> Option<ConnectionId> {
+        self.advance(now_ms);
+        if !self.brokers.get(&broker)?.is_running() {
             return None;
         }
         self.connections_made += 1;
@@ -417,6 +370,7 @@ impl Cluster {
 
     /// Bytes from client to broker, cut in any way. Requests that become complete are processed at once.
     pub fn receive(&mut self, now_ms: u64, connection: ConnectionId, bytes: &[u8]) {
+        self.advance(now_ms);
         let Some(state) = self.connections.get_mut(&connection) else {
             return;
         };
@@ -426,7 +380,7 @@ impl Cluster {
         if !state.input.is_empty() {
             state.input.extend_from_slice(bytes);
             self.process_input(now_ms, connection);
-            return;
+            return self.settle();
         }
         // The common case: whole frames, processed where they are.
         let used = self.process(now_ms, connection, bytes);
@@ -435,13 +389,19 @@ impl Cluster {
         {
             state.input.extend_from_slice(&bytes[used..]);
         }
+        self.settle();
     }
 
     /// Appends to `out` the bytes from broker to client that are due. False once the broker closed the connection: these bytes are its
     /// last, and the id is of no use any more.
     pub fn transmit(&mut self, now_ms: u64, connection: ConnectionId, out: &mut Vec<u8>) -> bool {
+        self.advance(now_ms);
+        if self.is_mute(connection) {
+            return true;
+        }
         // A broker that reads one request at a time gets to the next one when the last answer is out.
         self.process_input(now_ms, connection);
+        self.settle();
         let Some(state) = self.connections.get_mut(&connection) else {
             return false;
         };
@@ -460,13 +420,22 @@ impl Cluster {
     /// When [`transmit`](Self::transmit) has something to give next, on any connection; a time in the past means now.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
-        self.connections.values().filter_map(Connection::next_due).min()
+        self.connections.keys().filter_map(|id| self.next_due_of(*id)).min()
     }
 
     /// The same for one connection.
     #[must_use]
     pub fn next_due_of(&self, connection: ConnectionId) -> Option<u64> {
+        if self.is_mute(connection) {
+            return None;
+        }
         self.connections.get(&connection)?.next_due()
+    }
+
+    /// Whether a connection's broker is paused.
+    fn is_mute(&self, connection: ConnectionId) -> bool {
+        let broker = self.connections.get(&connection).and_then(|connection| self.brokers.get(&connection.broker));
+        broker.is_some_and(|broker| broker.paused)
     }
 
     fn process_input(&mut self, now_ms: u64, connection: ConnectionId) {

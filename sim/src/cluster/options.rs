@@ -1,6 +1,7 @@
 //! What a cluster and its topics are like.
 
 use crate::versions::VersionSet;
+use std::ops::RangeInclusive;
 
 /// What a cluster is like. The default is three brokers of Kafka 4.3 that create no topics by themselves.
 #[derive(Debug, Clone)]
@@ -21,7 +22,7 @@ pub struct ClusterOptions {
     pub max_message_bytes: usize,
     /// `segment.bytes`: a larger batch is RECORD_LIST_TOO_LARGE.
     pub segment_bytes: usize,
-    /// `min.insync.replicas`, checked for acks=-1. A replica is in sync while its broker is alive.
+    /// `min.insync.replicas`, checked for acks=-1.
     pub min_insync_replicas: u32,
     /// `socket.request.max.bytes`: a larger frame closes the connection.
     pub max_request_bytes: usize,
@@ -34,7 +35,7 @@ pub struct ClusterOptions {
     /// A partition that never held a record accepts only base sequence 0 (KAFKA-15591, announced for Kafka 4.5). Off, any first
     /// sequence is accepted, as by every release before.
     pub strict_first_sequence: bool,
-    /// Whether a partition forgets its producers when its leader is killed.
+    /// Whether a partition, with all its replicas, forgets its producers when its leader is killed.
     pub lose_producer_state: bool,
     /// Whether a request is processed although earlier ones on the connection are not answered yet. Apache Kafka reads one
     /// request at a time (off); other servers, and this default, do not.
@@ -43,6 +44,42 @@ pub struct ClusterOptions {
     pub retention_bytes: Option<u64>,
     /// Whether [`Cluster::requests`](crate::Cluster::requests) is kept. Switch it off to move many records.
     pub keep_history: bool,
+    /// How replicas follow, and how the cluster learns of its own state.
+    pub replication: Replication,
+    /// Milliseconds that an append takes, drawn for each: the answer leaves so much later, followers get the batch no earlier, and
+    /// later appends to the partition wait. [`Cluster::set_disk`](crate::Cluster::set_disk) changes it for one broker.
+    pub disk_ms: RangeInclusive<u64>,
+    /// `producer.id.expiration.ms`: a partition forgets a producer that wrote nothing for longer; `None` never does.
+    pub producer_id_expiration_ms: Option<u64>,
+    /// `producer_byte_rate`: bytes per second that a broker takes from each client id before it throttles it (KIP-219); `None` takes
+    /// any. A client that was quiet may send a second's worth at once.
+    pub producer_byte_rate: Option<u64>,
+}
+
+/// How replicas follow their leaders, and how the cluster learns of its own state.
+///
+/// By default there are no delays: followers hold at once what their leader appended, the controller notices a death at once, and
+/// every broker learns at once of what the controller decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replication {
+    /// Milliseconds from an append until a follower has it, drawn for each fetch. The leader hears of it in the same moment; the
+    /// follower learns the new high watermark by its next fetch.
+    pub fetch_ms: RangeInclusive<u64>,
+    /// `replica.lag.time.max.ms`: the leader has a follower that was behind for longer removed from the ISR.
+    pub lag_time_max_ms: u64,
+    /// `broker.session.timeout.ms`: how long the controller hears nothing from a broker before it takes it for dead.
+    pub session_ms: u64,
+    /// Milliseconds from the controller's decision until a broker learns of it, drawn for each broker and decision. A broker hears
+    /// of decisions in their order.
+    pub propagation_ms: RangeInclusive<u64>,
+    /// `unclean.leader.election.enable`: whether a replica out of sync may lead if no other is left. What it misses is lost.
+    pub unclean: bool,
+}
+
+impl Default for Replication {
+    fn default() -> Self {
+        Self { fetch_ms: 0..=0, lag_time_max_ms: 30_000, session_ms: 0, propagation_ms: 0..=0, unclean: false }
+    }
 }
 
 impl Default for ClusterOptions {
@@ -66,6 +103,10 @@ impl Default for ClusterOptions {
             pipelined: true,
             retention_bytes: None,
             keep_history: true,
+            replication: Replication::default(),
+            disk_ms: 0..=0,
+            producer_id_expiration_ms: None,
+            producer_byte_rate: None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Fetch and ListOffsets: enough for consumers that are assigned their partitions.
 
+use super::Cluster;
+use super::log::StoredBatch;
+use super::replica::Replica;
 use super::serve::{Origin, reshape};
-use super::{Cluster, Partition};
 use crate::batch::decode_records;
 use crate::error;
 use crate::fault::{Action, Effects};
@@ -26,7 +28,7 @@ impl Cluster {
         let mut room = usize::try_from(request.max_bytes).unwrap_or(0);
         let mut idle = true;
         for topic in &request.topics {
-            let name = self.topic_name(topic.topic, &topic.topic_id);
+            let name = self.topic_name(origin.broker, topic.topic, &topic.topic_id);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
                 let scripted = scripted_error(effects, &name, asked.partition);
@@ -36,7 +38,7 @@ impl Cluster {
                     None => self.led(origin, &name, asked.partition, asked.current_leader_epoch),
                 };
                 let answer = match partition {
-                    Ok(partition) => fetched(partition, asked, &mut room),
+                    Ok(leader) => fetched(leader, asked, &mut room),
                     Err(code) => unfetched(asked.partition, code),
                 };
                 idle &= answer.error_code == error::NONE && answer.records.as_ref().is_none_or(Vec::is_empty);
@@ -57,14 +59,15 @@ impl Cluster {
     }
 
     /// The partition, if this broker leads it and the client's leader epoch is right (KIP-320; -1 is "do not check").
-    fn led(&self, origin: Origin, topic: &str, index: i32, current_leader_epoch: i32) -> Result<&Partition, i16> {
-        let partition =
-            self.topics.get(topic).and_then(|topic| topic.partition(index)).ok_or(error::UNKNOWN_TOPIC_OR_PARTITION)?;
-        if partition.leader != origin.broker {
-            Err(error::NOT_LEADER_OR_FOLLOWER)
-        } else if current_leader_epoch == -1 || current_leader_epoch == partition.leader_epoch {
-            Ok(partition)
-        } else if current_leader_epoch < partition.leader_epoch {
+    fn led(&self, origin: Origin, topic: &str, index: i32, current_leader_epoch: i32) -> Result<&Replica, i16> {
+        let topic = self.topic_known(origin.broker, topic);
+        let place = topic.and_then(|topic| self.place_known(origin.broker, topic, index));
+        let partition = place.and_then(|place| self.partition_at(place)).ok_or(error::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let replica = partition.replica(origin.broker).filter(|replica| replica.leadership().is_some());
+        let replica = replica.ok_or(error::NOT_LEADER_OR_FOLLOWER)?;
+        if current_leader_epoch == -1 || current_leader_epoch == replica.epoch {
+            Ok(replica)
+        } else if current_leader_epoch < replica.epoch {
             Err(error::FENCED_LEADER_EPOCH)
         } else {
             Err(error::UNKNOWN_LEADER_EPOCH)
@@ -91,10 +94,10 @@ impl Cluster {
                 leader_epoch: -1,
             };
             match partition {
-                Ok(partition) => {
-                    (answer.offset, answer.timestamp) = found(partition, asked.timestamp);
+                Ok(leader) => {
+                    (answer.offset, answer.timestamp) = found(leader, asked.timestamp);
                     if answer.offset >= 0 {
-                        answer.leader_epoch = partition.leader_epoch;
+                        answer.leader_epoch = leader.epoch;
                     }
                 }
                 Err(code) => answer.error_code = code,
@@ -132,14 +135,16 @@ fn unfetched(partition_index: i32, error_code: i16) -> fetch::ResponsePartition 
     }
 }
 
-fn fetched(partition: &Partition, asked: &fetch::RequestPartition, room: &mut usize) -> fetch::ResponsePartition {
-    let log = &partition.log;
+fn fetched(leader: &Replica, asked: &fetch::RequestPartition, room: &mut usize) -> fetch::ResponsePartition {
+    let log = &leader.log;
     if asked.fetch_offset < log.start_offset() || asked.fetch_offset > log.end_offset() {
         return unfetched(asked.partition, error::OFFSET_OUT_OF_RANGE);
     }
     let limit = usize::try_from(asked.partition_max_bytes).unwrap_or(0);
     let mut records = Vec::new();
-    for batch in log.batches_from(asked.fetch_offset) {
+    // Consumers see what is committed.
+    let committed = |batch: &&StoredBatch| batch.last_offset() < leader.high_watermark;
+    for batch in log.batches_from(asked.fetch_offset).take_while(committed) {
         let size = batch.bytes.len();
         // The first batch of an answer comes whole even if it is too large, so that a consumer always gets on (KIP-74).
         let fits = records.len() + size <= limit && size <= *room;
@@ -153,8 +158,8 @@ fn fetched(partition: &Partition, asked: &fetch::RequestPartition, room: &mut us
     fetch::ResponsePartition {
         partition_index: asked.partition,
         error_code: error::NONE,
-        high_watermark: log.end_offset(),
-        last_stable_offset: log.end_offset(),
+        high_watermark: leader.high_watermark,
+        last_stable_offset: leader.high_watermark,
         log_start_offset: log.start_offset(),
         preferred_read_replica: -1,
         records: Some(records),
@@ -162,10 +167,10 @@ fn fetched(partition: &Partition, asked: &fetch::RequestPartition, room: &mut us
 }
 
 /// Offset and timestamp for what ListOffsets asks; -1 for both if there is none.
-fn found(partition: &Partition, asked: i64) -> (i64, i64) {
-    let log = &partition.log;
+fn found(leader: &Replica, asked: i64) -> (i64, i64) {
+    let log = &leader.log;
     match asked {
-        list_offsets::LATEST => return (log.end_offset(), -1),
+        list_offsets::LATEST => return (leader.high_watermark, -1),
         list_offsets::EARLIEST => return (log.start_offset(), -1),
         _ => {}
     }

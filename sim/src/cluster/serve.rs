@@ -1,5 +1,7 @@
 //! From the bytes of a connection to requests, and from answers back to bytes.
 
+use super::produce::Produced;
+use super::purgatory::Envelope;
 use super::{Cluster, ConnectionId};
 use crate::error;
 use crate::fault::{Action, Effects, Sighting};
@@ -25,6 +27,8 @@ enum Request<'a> {
 enum Handled {
     /// The answer, and how long the broker waits before it gives it.
     Answer(Writer, u64),
+    /// The answer comes when the replicas have everything; a place is kept for it.
+    Later(u64),
     /// acks=0: no answer.
     Silent,
     /// The broker closes the connection.
@@ -35,6 +39,7 @@ enum Handled {
 #[derive(Clone, Copy)]
 pub(super) struct Origin {
     pub(super) now_ms: u64,
+    pub(super) connection: ConnectionId,
     pub(super) broker: i32,
     pub(super) version: i16,
 }
@@ -61,10 +66,12 @@ impl Cluster {
             let Some(connection) = self.connections.get_mut(&id) else {
                 return bytes.len();
             };
-            let must_wait = !self.options.pipelined && connection.busy_until_ms > now_ms;
-            if connection.is_closing() || must_wait {
+            let must_wait = !self.options.pipelined && connection.is_busy(now_ms);
+            let paused = self.brokers.get(&connection.broker).is_some_and(|broker| broker.paused);
+            if connection.is_closing() || must_wait || paused || connection.muted_until_ms > now_ms {
                 return used;
             }
+            connection.muted_until_ms = 0;
             let Some((size, rest)) = bytes[used..].split_first_chunk::<4>() else {
                 return used;
             };
@@ -122,8 +129,8 @@ impl Cluster {
         let handled = if stopped {
             Handled::Silent
         } else {
-            let origin = Origin { now_ms, broker, version: header.api_version };
-            self.handle(origin, &header, &request, &effects, &mut batches)
+            let origin = Origin { now_ms, connection: id, broker, version: header.api_version };
+            self.handle(origin, &header, &request, &effects, (frame.len(), &mut batches))
         };
         self.note(now_ms, id, broker, &header, frame.len(), (acks, batches));
         self.deliver(now_ms, id, &effects, handled);
@@ -161,23 +168,23 @@ impl Cluster {
         if self.faults.is_empty() {
             return Effects::default();
         }
-        let targets = request.map_or_else(Vec::new, |request| self.targets(request));
+        let targets = request.map_or_else(Vec::new, |request| self.targets(broker, request));
         self.faults.strike(&Sighting { now_ms, api, broker, version, targets })
     }
 
-    fn targets(&self, request: &Request<'_>) -> Vec<(String, Option<i32>)> {
+    fn targets(&self, broker: i32, request: &Request<'_>) -> Vec<(String, Option<i32>)> {
         let mut targets = Vec::new();
         match request {
             Request::Produce(request) => {
                 for topic in &request.topics {
-                    let name = self.topic_name(topic.name, &topic.topic_id);
+                    let name = self.topic_name(broker, topic.name, &topic.topic_id);
                     let indices = topic.partitions.iter().map(|p| Some(p.index));
                     targets.extend(indices.map(|index| (name.clone(), index)));
                 }
             }
             Request::Fetch(request) => {
                 for topic in &request.topics {
-                    let name = self.topic_name(topic.topic, &topic.topic_id);
+                    let name = self.topic_name(broker, topic.topic, &topic.topic_id);
                     let indices = topic.partitions.iter().map(|p| Some(p.partition));
                     targets.extend(indices.map(|index| (name.clone(), index)));
                 }
@@ -191,9 +198,9 @@ impl Cluster {
             Request::Metadata(request) => match &request.topics {
                 Some(topics) => targets.extend(topics.iter().map(|topic| {
                     let name = topic.name.unwrap_or_default();
-                    (self.topic_name(name, &topic.topic_id), None)
+                    (self.topic_name(broker, name, &topic.topic_id), None)
                 })),
-                None => targets.extend(self.topics.keys().map(|name| (name.clone(), None))),
+                None => targets.extend(self.topic_numbers.keys().map(|name| (name.clone(), None))),
             },
             _ => {}
         }
@@ -201,11 +208,11 @@ impl Cluster {
     }
 
     /// The name in a request, or the one that belongs to the id; empty if there is none.
-    pub(super) fn topic_name(&self, name: &str, id: &Uuid) -> String {
+    pub(super) fn topic_name(&self, broker: i32, name: &str, id: &Uuid) -> String {
         if !name.is_empty() {
             return name.to_owned();
         }
-        self.topic_names.get(id).cloned().unwrap_or_default()
+        self.topic_known_by_id(broker, id).map(|number| self.topics[&number].name.clone()).unwrap_or_default()
     }
 
     fn handle(
@@ -214,20 +221,21 @@ impl Cluster {
         header: &RequestHeader<'_>,
         request: &Request<'_>,
         effects: &Effects,
-        batches: &mut Vec<SeenBatch>,
+        (bytes, batches): (usize, &mut Vec<SeenBatch>),
     ) -> Handled {
         let version = origin.version;
         let answer = |api: Api| response(api, version, header.correlation_id);
         match request {
             Request::Produce(request) => {
-                let produced = self.produce(origin, request, effects, batches);
+                let throttle_ms = self.throttle(origin, header.client_id, bytes);
+                let mut produced = self.produce(origin, request, effects, batches);
+                produced.response.throttle_time_ms =
+                    produced.response.throttle_time_ms.max(i32::try_from(throttle_ms).unwrap_or(i32::MAX));
                 if request.acks == 0 && !effects.has(&Action::AnswerAcksZero) {
                     // The only sign of a failure that a client with acks=0 gets is a closed connection.
                     return if produced.failed { Handled::Close } else { Handled::Silent };
                 }
-                let mut w = answer(Api::Produce);
-                produced.response.encode(&mut w, version);
-                Handled::Answer(w, 0)
+                self.answer_produce(origin, header, request.timeout_ms, produced, (effects, throttle_ms))
             }
             Request::Fetch(request) => {
                 let (fetched, wait_ms) = self.fetch(origin, request, effects);
@@ -272,6 +280,61 @@ impl Cluster {
         }
     }
 
+    /// Books a produce request with the quota; how long the client is throttled. Its connection is not read for so long.
+    fn throttle(&mut self, origin: Origin, client_id: Option<&str>, bytes: usize) -> u64 {
+        let Some(rate) = self.options.producer_byte_rate else { return 0 };
+        let throttle_ms = self.quotas.book(origin.now_ms, origin.broker, client_id.unwrap_or_default(), bytes, rate);
+        if throttle_ms > 0
+            && let Some(connection) = self.connections.get_mut(&origin.connection)
+        {
+            connection.muted_until_ms = origin.now_ms.saturating_add(throttle_ms);
+        }
+        throttle_ms
+    }
+
+    /// Answers a produce request: now, when the disk is done, or when the replicas have everything.
+    fn answer_produce(
+        &mut self,
+        origin: Origin,
+        header: &RequestHeader<'_>,
+        timeout_ms: i32,
+        mut produced: Produced,
+        (effects, throttle_ms): (&Effects, u64),
+    ) -> Handled {
+        // Newer clients are told at once and wait by themselves; for older ones the answer is held back (KIP-219).
+        let held_ms = if origin.version >= 6 { 0 } else { throttle_ms };
+        let throttled_until_ms = origin.now_ms.saturating_add(held_ms);
+        let unanswered = effects.has(&Action::CloseAfter) || effects.has(&Action::NoAnswer);
+        if !produced.open.is_empty() && !unanswered {
+            let envelope = Envelope {
+                broker: origin.broker,
+                connection: origin.connection,
+                version: origin.version,
+                correlation_id: header.correlation_id,
+                effects: effects.clone(),
+                throttled_until_ms,
+            };
+            return Handled::Later(self.wait_for_replicas(produced, envelope, timeout_ms));
+        }
+        self.finish_produce(origin.broker, &mut produced.response, effects);
+        let mut w = response(Api::Produce, origin.version, header.correlation_id);
+        produced.response.encode(&mut w, origin.version);
+        Handled::Answer(w, produced.stored_ms.max(throttled_until_ms).saturating_sub(origin.now_ms))
+    }
+
+    /// Fills the place that was kept for an answer.
+    pub(super) fn answer_late(&mut self, number: u64, envelope: Envelope, mut produced: Produced) {
+        let Envelope { broker, connection, version, correlation_id, effects, throttled_until_ms } = envelope;
+        self.finish_produce(broker, &mut produced.response, &effects);
+        let mut w = response(Api::Produce, version, correlation_id);
+        produced.response.encode(&mut w, version);
+        let framed = framed(w, &effects);
+        let due_ms = self.now_ms.max(produced.stored_ms).max(throttled_until_ms).saturating_add(framed.delay_ms);
+        if let Some(connection) = self.connections.get_mut(&connection) {
+            connection.fill_place(number, due_ms, framed.bytes, framed.cut);
+        }
+    }
+
     /// The answer to a version of ApiVersions that is not supported. `forced` overrides the broker's own entry.
     fn unsupported_api_versions(&self, broker: i32, correlation_id: i32, forced: Option<Option<i16>>) -> Writer {
         let versions = &self.brokers[&broker].versions;
@@ -307,36 +370,18 @@ impl Cluster {
             connection.never_answer();
             return;
         }
-        let (writer, mut delay_ms) = match handled {
+        let (writer, wait_ms) = match handled {
             Handled::Answer(writer, wait_ms) => (writer, wait_ms),
+            Handled::Later(number) => return connection.keep_place(number),
             Handled::Silent => return,
             Handled::Close => {
                 connection.close(now_ms);
                 return;
             }
         };
-        let mut frame = writer;
-        let mut correlation_id = None;
-        let mut garbage = None;
-        let mut cut = None;
-        for action in effects.all() {
-            match action {
-                Action::TrailingBytes(bytes) => frame.raw(bytes),
-                Action::CorrelationId(id) => correlation_id = Some(*id),
-                Action::Garbage(bytes) => garbage = Some(bytes.clone()),
-                Action::CloseAfterBytes(n) => cut = Some(*n),
-                Action::Delay(ms) => delay_ms = delay_ms.saturating_add(*ms),
-                _ => {}
-            }
-        }
-        let mut bytes = finish(frame);
-        if let Some(correlation_id) = correlation_id {
-            bytes[4..8].copy_from_slice(&i32::to_be_bytes(correlation_id));
-        }
-        let mut bytes = garbage.unwrap_or(bytes);
-        bytes.truncate(cut.unwrap_or(usize::MAX));
-        connection.answer(now_ms, delay_ms, bytes);
-        if cut.is_some() {
+        let framed = framed(writer, effects);
+        connection.answer(now_ms, wait_ms.saturating_add(framed.delay_ms), framed.bytes);
+        if framed.cut {
             connection.close(now_ms);
         }
     }
@@ -412,6 +457,40 @@ impl Cluster {
         }
         answer
     }
+}
+
+/// An answer as it goes out.
+struct Framed {
+    bytes: Vec<u8>,
+    delay_ms: u64,
+    /// Whether it is cut off, so that the connection ends with it.
+    cut: bool,
+}
+
+/// Applies the faults that change an answer's bytes.
+fn framed(writer: Writer, effects: &Effects) -> Framed {
+    let mut frame = writer;
+    let mut delay_ms = 0u64;
+    let mut correlation_id = None;
+    let mut garbage = None;
+    let mut cut = None;
+    for action in effects.all() {
+        match action {
+            Action::TrailingBytes(bytes) => frame.raw(bytes),
+            Action::CorrelationId(id) => correlation_id = Some(*id),
+            Action::Garbage(bytes) => garbage = Some(bytes.clone()),
+            Action::CloseAfterBytes(n) => cut = Some(*n),
+            Action::Delay(ms) => delay_ms = delay_ms.saturating_add(*ms),
+            _ => {}
+        }
+    }
+    let mut bytes = finish(frame);
+    if let Some(correlation_id) = correlation_id {
+        bytes[4..8].copy_from_slice(&i32::to_be_bytes(correlation_id));
+    }
+    let mut bytes = garbage.unwrap_or(bytes);
+    bytes.truncate(cut.unwrap_or(usize::MAX));
+    Framed { bytes, delay_ms, cut: cut.is_some() }
 }
 
 /// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`, as KIP-511 demands of software names and versions.

@@ -4,7 +4,7 @@ use super::*;
 use crate::fault::{Action, Fault};
 use crate::protocol::{Api, finish, request};
 use crate::wire::{Reader, Writer};
-use crate::{Codec, error};
+use crate::{Codec, VersionSet, error};
 
 /// What a test puts into a batch.
 #[derive(Clone)]
@@ -628,5 +628,9 @@ fn the_same_seed_gives_the_same_bytes() {
     assert_ne!(run(5), run(6));
 }
 
+mod elections;
 mod faults;
+mod limits;
 mod reading;
+mod replicas;
+mod schedules;

@@ -65,7 +65,8 @@ impl World {
     fn next_moment(&self) -> Option<u64> {
         let links = self.links.iter().filter_map(|link| self.next_of(link));
         let jobs = self.jobs.iter().map(|job| job.due_us);
-        let others = [self.deadline_us, self.next_linger(), self.nemesis_due_us()];
+        let cluster = self.cluster.next_event().map(|ms| ms.saturating_mul(1000).max(self.now_us));
+        let others = [self.deadline_us, self.next_linger(), self.nemesis_due_us(), cluster];
         links.chain(jobs).chain(others.into_iter().flatten()).min()
     }
 
@@ -100,6 +101,7 @@ impl World {
                 self.poll_all();
             }
             moved |= self.let_nemesis_act();
+            self.heed_cluster();
             moved |= self.end_due_jobs();
             moved |= self.serve_deadline();
             moved |= self.move_links();
@@ -113,6 +115,14 @@ impl World {
             }
         }
         self.check_moment();
+    }
+
+    /// Lets time pass inside the cluster.
+    pub(super) fn heed_cluster(&mut self) {
+        self.cluster.advance(self.now_us / 1000);
+        for line in self.cluster.take_news() {
+            self.trace.push(self.now_us, format_args!("cluster: {line}"));
+        }
     }
 
     /// Calls the producer if its time has come. A served deadline must be gone, or have had an effect.
