@@ -1,4 +1,4 @@
-//! `cargo xtask mutants --simulation [--seeds N] [NAME or NUMBER...]`: does chance alone find what is wrong?
+//! `cargo xtask mutants --simulation [--seeds N] [--jobs N] [NAME or NUMBER...]`: does chance alone find what is wrong?
 //!
 //! A simulator that catches nothing proves nothing. Each fault that `tests/mutants/simulation.txt` lists is put into a copy of the tree, and
 //! the swarm of random worlds is run until it fails. No test that knows the fault is asked.
@@ -19,11 +19,11 @@ use crate::runner::Ended;
 /// Which mutants, and the promise that each breaks.
 const LIST: &str = "tests/mutants/simulation.txt";
 /// As many worlds as a fault may take to be found, if the command line does not say.
-const SEEDS: u64 = 2000;
-/// Worlds of the first run; each later one has four times as many. Most faults are found in the first.
-const FIRST_RUN: u64 = 40;
-/// A swarm that is silent for this long hangs, which is a way to fail. It tells its progress every ten seconds.
+const SEEDS: u64 = 1500;
+/// A swarm that is silent for this long has stopped. It tells its progress every ten seconds.
 const SILENCE: Duration = Duration::from_secs(120);
+/// One that tells the same progress so many times hangs in a world, which is a way to fail.
+const STANDSTILL: u32 = 6;
 /// What a swarm says before the arguments that repeat a failure.
 const FAILED: &str = "FAILED --seed ";
 
@@ -45,7 +45,7 @@ enum Found {
 }
 
 pub(super) fn main(args: &[&String], mutants: &[Mutant]) -> Result<ExitCode> {
-    let (seeds, names) = options(args)?;
+    let Options { seeds, jobs, names } = options(args)?;
     let entries = list(&crate::root())?;
     let is_named = |entry: &Entry, name: &str| mutants.iter().any(|own| own.name == entry.name && own.is_named(name));
     if let Some(name) = names.iter().find(|name| !entries.iter().any(|entry| is_named(entry, name))) {
@@ -53,7 +53,7 @@ pub(super) fn main(args: &[&String], mutants: &[Mutant]) -> Result<ExitCode> {
     }
     let bench = Bench::new()?;
     println!("{seeds} worlds without a mutant ...");
-    match bench.swarm(seeds)? {
+    match bench.swarm(seeds, jobs)? {
         Found::Never => {}
         found => return Err(format!("the swarm fails without a mutant: {found:?}")),
     }
@@ -61,7 +61,7 @@ pub(super) fn main(args: &[&String], mutants: &[Mutant]) -> Result<ExitCode> {
     for entry in entries.iter().filter(|entry| names.is_empty() || names.iter().any(|name| is_named(entry, name))) {
         let mutant = mutants.iter().find(|mutant| mutant.name == entry.name);
         let mutant = mutant.ok_or_else(|| format!("{LIST} names {}, which does not exist", entry.name))?;
-        let found = bench.hunt(mutant, seeds)?;
+        let found = bench.hunt(mutant, seeds, jobs)?;
         println!("{}", row(entry, &found));
         rows.push((entry, found));
     }
@@ -74,21 +74,32 @@ pub(super) fn main(args: &[&String], mutants: &[Mutant]) -> Result<ExitCode> {
     Ok(if caught == rows.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// How many worlds, and which mutants.
-fn options<'a>(args: &[&'a String]) -> Result<(u64, Vec<&'a str>)> {
-    let (mut seeds, mut names) = (SEEDS, Vec::new());
+/// What the command line says.
+#[derive(Debug, PartialEq, Eq)]
+struct Options<'a> {
+    /// How many worlds.
+    seeds: u64,
+    /// Threads of the swarm; as many as there are cores, if it does not say.
+    jobs: Option<u64>,
+    names: Vec<&'a str>,
+}
+
+fn options<'a>(args: &[&'a String]) -> Result<Options<'a>> {
+    let mut options = Options { seeds: SEEDS, jobs: None, names: Vec::new() };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
+        let mut number = || {
+            let number = args.next().and_then(|text| text.parse().ok()).filter(|number| *number > 0);
+            number.ok_or_else(|| format!("{arg} needs a number above 0"))
+        };
         match arg.as_str() {
             "--simulation" => {}
-            "--seeds" => {
-                let number = args.next().and_then(|text| text.parse().ok()).filter(|seeds| *seeds > 0);
-                seeds = number.ok_or("--seeds needs a number above 0")?;
-            }
-            name => names.push(name),
+            "--seeds" => options.seeds = number()?,
+            "--jobs" => options.jobs = Some(number()?),
+            name => options.names.push(name),
         }
     }
-    Ok((seeds, names))
+    Ok(options)
 }
 
 /// The list's lines: a name, and behind it what breaks. `#` begins a remark.
@@ -127,19 +138,19 @@ fn shorten(message: &str) -> String {
 
 impl Bench {
     /// Puts a fault into the copy, lets the swarm look for it, and takes it out again.
-    fn hunt(&self, mutant: &Mutant, seeds: u64) -> Result<Found> {
+    fn hunt(&self, mutant: &Mutant, seeds: u64, jobs: Option<u64>) -> Result<Found> {
         if let Err(why) = patch::apply(&mutant.path, &self.tree, false) {
             return Ok(Found::Error(why));
         }
-        let found = self.swarm(seeds);
+        let found = self.swarm(seeds, jobs);
         for file in &mutant.files {
             fs::copy(self.root.join(file), self.tree.join(file)).map_err(|error| format!("{file}: {error}"))?;
         }
         found
     }
 
-    /// Builds the swarm and runs it over the worlds from 0 on.
-    fn swarm(&self, seeds: u64) -> Result<Found> {
+    /// Builds the swarm and runs it over the worlds from 0 on, until one fails.
+    fn swarm(&self, seeds: u64, jobs: Option<u64>) -> Result<Found> {
         let mut said = String::new();
         let mut build = self.release("build");
         build.args(["--bin", "klamm-swarm"]);
@@ -147,42 +158,12 @@ impl Bench {
             let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error")).collect();
             return Ok(Found::Error(format!("does not build: {}", errors.join("; "))));
         }
-        let (mut first, mut count) = (0, FIRST_RUN);
-        while first < seeds {
-            let now = count.min(seeds - first);
-            if let Some(found) = self.worlds(first, now)? {
-                return Ok(found);
-            }
-            (first, count) = (first + now, count.saturating_mul(4));
-        }
-        Ok(Found::Never)
-    }
-
-    /// Runs `count` worlds; what failed, if anything did. The swarm would go on and make the failure smaller: that is not needed here.
-    fn worlds(&self, first: u64, count: u64) -> Result<Option<Found>> {
         let mut command = Command::new(self.target.join("release/klamm-swarm"));
-        command.args(["--seed", &first.to_string(), "--seeds", &count.to_string()]);
+        command.args(["--fail-fast", "--seeds", &seeds.to_string()]);
+        command.args(jobs.iter().flat_map(|jobs| ["--jobs".to_owned(), jobs.to_string()]));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| format!("cannot run the swarm: {error}"))?;
-        let mut child = Running(child);
-        let lines = child.lines();
-        let mut failed = None;
-        loop {
-            match lines.recv_timeout(SILENCE) {
-                Ok(line) => match failed {
-                    Some(seed) => return Ok(Some(Found::In(seed + 1, shorten(&line)))),
-                    None => failed = failed_seed(&line),
-                },
-                Err(RecvTimeoutError::Timeout) => return Ok(Some(Found::In(first + count, "it hangs".to_owned()))),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        let status = child.0.wait().map_err(|error| error.to_string())?;
-        Ok(match failed {
-            Some(seed) => Some(Found::In(seed + 1, String::new())),
-            None if status.success() => None,
-            None => Some(Found::In(first + count, format!("crashed: {status}"))),
-        })
+        listen(&mut Running(child), seeds)
     }
 
     fn release(&self, command: &str) -> Command {
@@ -192,9 +173,46 @@ impl Bench {
         // Only what a fault touches is compiled again.
         cargo.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_RELEASE_INCREMENTAL", "true");
         cargo.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2");
         cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
         cargo
     }
+}
+
+/// Waits for what a swarm has to say.
+fn listen(child: &mut Running, seeds: u64) -> Result<Found> {
+    let lines = child.lines();
+    let mut failed = None;
+    let mut stood = (String::new(), 0);
+    loop {
+        match lines.recv_timeout(SILENCE) {
+            Ok(line) => {
+                if let Some(seed) = failed {
+                    return Ok(Found::In(seed + 1, shorten(&line)));
+                }
+                failed = failed_seed(&line);
+                if let Some(done) = worlds_done(&line) {
+                    stood = if stood.0 == done { (stood.0, stood.1 + 1) } else { (done.to_owned(), 0) };
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => return Ok(Found::In(seeds, "it hangs".to_owned())),
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if stood.1 >= STANDSTILL {
+            return Ok(Found::In(stood.0.parse().unwrap_or(seeds), "it hangs".to_owned()));
+        }
+    }
+    let status = child.0.wait().map_err(|error| error.to_string())?;
+    Ok(match failed {
+        Some(seed) => Found::In(seed + 1, String::new()),
+        None if status.success() => Found::Never,
+        None => Found::In(seeds, format!("crashed: {status}")),
+    })
+}
+
+/// How many worlds a line of progress tells of.
+fn worlds_done(line: &str) -> Option<&str> {
+    line.split_once(" s: ")?.1.split_once(" worlds, ").map(|(done, _)| done)
 }
 
 /// A swarm that does not outlive us.
@@ -251,9 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn progress_is_read() {
+        assert_eq!(worlds_done("   10 s: 431 worlds, 0 failed"), Some("431"));
+        assert_eq!(worlds_done("first seed 0, 2 threads"), None);
+    }
+
+    #[test]
     fn options_are_read() {
         let args = ["--simulation", "--seeds", "50", "p01"].map(str::to_owned);
-        assert_eq!(options(&args.iter().collect::<Vec<_>>()).unwrap(), (50, vec!["p01"]));
+        let expected = Options { seeds: 50, jobs: None, names: vec!["p01"] };
+        assert_eq!(options(&args.iter().collect::<Vec<_>>()).unwrap(), expected);
         let args = ["--seeds".to_owned(), "x".to_owned()];
         assert!(options(&args.iter().collect::<Vec<_>>()).is_err());
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const HELP: &str = "\
-klamm-swarm [--seeds N] [--seed FIRST] [--fresh] [--minutes M] [--jobs N] [--hashes]
+klamm-swarm [--seeds N] [--seed FIRST] [--fresh] [--minutes M] [--jobs N] [--hashes] [--fail-fast]
 klamm-swarm --seed S [--trace] [--shrink] [--without a,b] [--steps N] [--brokers N] [--topics N] [--partitions N] [--records N]
 
   --seeds N     how many worlds (1 with --seed, unbounded with --minutes, else 10 000)
@@ -20,6 +20,7 @@ klamm-swarm --seed S [--trace] [--shrink] [--without a,b] [--steps N] [--brokers
   --trace       one world, with all that happened
   --shrink      make a failing world smaller (the first failure is made smaller anyway)
   --hashes      print the hash of each world's trace
+  --fail-fast   stop at the first failure, and do not make it smaller
   --without …   leave out troubles; with the rest, parts of the world
 ";
 
@@ -41,6 +42,7 @@ struct Options {
     trace: bool,
     shrink: bool,
     hashes: bool,
+    fail_fast: bool,
 }
 
 fn main() -> ExitCode {
@@ -70,8 +72,16 @@ fn main() -> ExitCode {
 
 fn parse(args: &[String]) -> Result<Options, String> {
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut options =
-        Options { case: Case::default(), seeds: None, minutes: None, jobs, trace: false, shrink: false, hashes: false };
+    let mut options = Options {
+        case: Case::default(),
+        seeds: None,
+        minutes: None,
+        jobs,
+        trace: false,
+        shrink: false,
+        hashes: false,
+        fail_fast: false,
+    };
     let (mut fresh, mut named) = (false, false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -81,6 +91,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--trace" => options.trace = true,
             "--shrink" => options.shrink = true,
             "--hashes" => options.hashes = true,
+            "--fail-fast" => options.fail_fast = true,
             "--fresh" => fresh = true,
             "--seeds" => options.seeds = Some(number(value()?)?),
             "--minutes" => options.minutes = Some(number(value()?)?),
@@ -217,6 +228,8 @@ fn work(options: &Options, shared: &Shared, last: u64) -> (Totals, (Duration, u6
             Err(message) => {
                 let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
                 failures.insert(seed, head(&message, MESSAGE_LINES));
+                // Seeds that were begun are run to their end, so that the first failure told is the first there is.
+                shared.stop.fetch_or(options.fail_fast, Ordering::Relaxed);
             }
         }
         slowest = slowest.max((start.elapsed(), seed));
@@ -236,7 +249,7 @@ fn note(options: &Options, shared: &Shared, totals: &mut Totals, report: &Report
 fn watch(options: &Options, shared: &Shared, count: u64, start: Instant) {
     let end = options.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     let mut told = start;
-    while shared.done.load(Ordering::Relaxed) < count {
+    while shared.done.load(Ordering::Relaxed) < count && !shared.stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(20));
         if end.is_some_and(|end| start.elapsed() >= end) {
             shared.stop.store(true, Ordering::Relaxed);
@@ -260,7 +273,7 @@ fn tell(options: &Options, failures: &BTreeMap<u64, String>) -> bool {
     if failures.len() > TOLD {
         println!("\n… and {} more", failures.len() - TOLD);
     }
-    if let Some(seed) = failures.keys().next() {
+    if let Some(seed) = failures.keys().next().filter(|_| !options.fail_fast) {
         println!();
         make_smaller(&Case { seed: *seed, ..options.case.clone() });
     }
