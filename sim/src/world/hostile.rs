@@ -58,6 +58,13 @@ impl World {
         self.delivery_timeout_ms
     }
 
+    /// The cluster forgets its producers of a partition, and so do the checks: any sequence number may follow, and those of earlier
+    /// batches may be used again. For tests that let sequence numbers jump.
+    pub fn forget_producers(&mut self, topic: &str, partition: u32) {
+        self.cluster.forget_producers(topic, partition);
+        self.watch.forget(topic, partition as i32);
+    }
+
     /// The names of the producer's topics, those it forgot included.
     pub(crate) fn topic_names(&self) -> Vec<String> {
         self.ledger.topic_names()

@@ -147,6 +147,13 @@ impl Watch {
         Ok(())
     }
 
+    /// Sequence numbers of this partition begin anew.
+    pub(crate) fn forget(&mut self, topic: &str, partition: i32) {
+        let topic = self.topic(topic);
+        self.frozen.retain(|name, _| (name.0, name.1) != (topic, partition));
+        self.parts.remove(&(topic, partition));
+    }
+
     fn topic(&mut self, name: &str) -> u32 {
         if let Some(topic) = self.topics.get(name) {
             return *topic;

@@ -17,7 +17,7 @@ fn options() -> WorldOptions {
 /// A producer that has sent almost 2³¹ records, to a broker that has forgotten it.
 fn near_the_end(options: WorldOptions) -> (World, TopicId) {
     let (mut world, topic) = warm(options, 1);
-    world.cluster_mut().forget_producers("t", 0);
+    world.forget_producers("t", 0);
     assert!(world.producer_mut().continue_sequence_at(topic, 0, i32::MAX - LEFT + 1));
     (world, topic)
 }
