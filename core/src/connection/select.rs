@@ -44,13 +44,14 @@ impl State<'_> {
             return;
         }
         let candidate = self.brokers.iter().filter(|(_, broker)| {
-            broker.in_use && broker.connection == NONE && broker.host_len > 0 && broker.backoff.until <= self.now
+            broker.has_address() && broker.connection == NONE && broker.backoff.until <= self.now
         });
         let oldest = candidate.min_by_key(|(_, broker)| broker.backoff.last_attempt).map(|(slot, _)| slot as u16);
         if let Some(broker) = oldest {
             return self.connect_broker(broker);
         }
-        if self.cluster.brokers == 0 {
+        // An answer that broke off may have named brokers without saying where they are.
+        if !self.brokers.iter().any(|(_, broker)| broker.has_address()) {
             return self.connect_bootstrap();
         }
         // Everyone known is out of reach. A connection that is only busy or throttled will do soon.
@@ -76,7 +77,7 @@ impl State<'_> {
     /// Connects a broker that has none, unless it backs off or every slot is busy.
     pub(crate) fn connect_broker(&mut self, broker: u16) {
         let known = self.brokers.at(broker.into());
-        if self.net.closed() || known.connection != NONE || known.host_len == 0 {
+        if self.net.closed() || known.connection != NONE || !known.has_address() {
             return;
         }
         if known.backoff.until > self.now {

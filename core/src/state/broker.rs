@@ -121,6 +121,13 @@ impl Broker {
     }
 }
 
+impl Broker {
+    /// Whether it can be connected: all of its address was read, and is one.
+    pub(crate) const fn has_address(&self) -> bool {
+        self.in_use && self.host_len > 0 && self.port > 0
+    }
+}
+
 impl Default for Broker {
     fn default() -> Self {
         Self::new()

@@ -555,3 +555,20 @@ fn the_partition_count_follows_from_the_indexes() {
         assert_eq!(world.producer().partition_count(topic), Some(5), "{fault:?}");
     }
 }
+
+/// The first answer breaks off at any byte: what it named in part is nobody who could be connected, so the bootstrap servers are asked again.
+#[test]
+fn a_first_answer_that_breaks_off_is_asked_for_again() {
+    for strategy in [MetadataRecoveryStrategy::Rebootstrap, MetadataRecoveryStrategy::None] {
+        for bytes in 0..150 {
+            let options = one_broker().configure(move |config| config.metadata_recovery_strategy = strategy);
+            let mut world = World::new(options);
+            world.cluster_mut().create_topic("t", 1);
+            let topic = world.topic("t");
+            world.cluster_mut().faults().push(Fault::on(Api::Metadata).then(Do::CloseAfterBytes(bytes)));
+            world.send_value(topic, "v").unwrap();
+            assert!(world.run_until_settled(5000), "{bytes}");
+            world.assert_delivered();
+        }
+    }
+}
