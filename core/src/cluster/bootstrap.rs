@@ -22,8 +22,8 @@ impl State<'_> {
         }
         for slot in 0..self.partitions.len() {
             if self.partitions.at(slot).in_use {
+                // Its epoch stays, as Java's does: whoever answers first may be a leader that was deposed and has not heard of it.
                 self.set_leader(slot, NONE, -1);
-                self.partitions.at_mut(slot).leader_epoch = -1;
             }
         }
         let mut earliest = None;

@@ -7,7 +7,8 @@ pub use klamm_sim::world::{
     Checks, Codecs, Cut, Direction, Flip, Network, Outcome, Pieces, Random, World, WorldOptions,
 };
 pub use klamm_sim::{
-    Action as Do, Api, Cluster, ClusterOptions, Fault, SeenBatch, SeenRequest, TopicOptions, VersionSet, error,
+    Action as Do, Api, Cluster, ClusterOptions, Fault, Replication, SeenBatch, SeenRequest, TopicOptions, VersionSet,
+    error,
 };
 
 /// A world with a topic `t` of this many partitions, and the topic.
