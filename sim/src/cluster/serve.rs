@@ -66,12 +66,14 @@ impl Cluster {
             let Some(connection) = self.connections.get_mut(&id) else {
                 return bytes.len();
             };
+            if connection.muted_until_ms <= now_ms {
+                connection.muted_until_ms = 0;
+            }
             let must_wait = !self.options.pipelined && connection.is_busy(now_ms);
             let paused = self.brokers.get(&connection.broker).is_some_and(|broker| broker.paused);
-            if connection.is_closing() || must_wait || paused || connection.muted_until_ms > now_ms {
+            if connection.is_closing() || must_wait || paused || connection.muted_until_ms > 0 {
                 return used;
             }
-            connection.muted_until_ms = 0;
             let Some((size, rest)) = bytes[used..].split_first_chunk::<4>() else {
                 return used;
             };
