@@ -100,11 +100,20 @@ pub(crate) struct Watch {
     frozen: BTreeMap<Name, Vec<Frozen>>,
     parts: BTreeMap<(u32, i32), Part>,
     asked: BTreeMap<(ConnectionId, i32), Vec<Carried>>,
+    /// A broker read batches of a topic that nobody knows any more.
+    nameless: bool,
 }
 
 impl Watch {
     pub(crate) fn new(terms: Terms) -> Self {
-        Self { terms, topics: BTreeMap::new(), frozen: BTreeMap::new(), parts: BTreeMap::new(), asked: BTreeMap::new() }
+        Self {
+            terms,
+            topics: BTreeMap::new(),
+            frozen: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            nameless: false,
+        }
     }
 
     /// A broker read a request. What is wrong with it, in words.
@@ -114,6 +123,7 @@ impl Watch {
         }
         self.fits(request)?;
         let mut carried = Vec::with_capacity(request.batches.len());
+        self.nameless |= request.batches.iter().any(|batch| batch.topic.is_empty());
         // Which topic an id stood for that nobody has any more is not known: two of them are not one.
         for batch in request.batches.iter().filter(|batch| !batch.topic.is_empty()) {
             let topic = self.topic(&batch.topic);
@@ -234,7 +244,8 @@ impl Watch {
     /// Whether all that a partition was sent is stored, and the producer knows it: nothing there waits for a retry.
     pub(crate) fn is_clear(&self, topic: &str, partition: i32) -> bool {
         let part = self.topics.get(topic).and_then(|topic| self.parts.get(&(*topic, partition)));
-        part.is_some_and(|part| part.proven && part.open.is_empty())
+        // A batch without a name may be one of this partition's, and in doubt.
+        !self.nameless && part.is_some_and(|part| part.proven && part.open.is_empty())
     }
 }
 
