@@ -129,6 +129,8 @@ pub struct World {
     scratch: Vec<u8>,
     nemesis: Option<Nemesis>,
     delivery_timeout_ms: u64,
+    /// See [`World::set_clock_lag`].
+    clock_lag_us: u64,
 }
 
 impl fmt::Debug for World {
@@ -166,7 +168,8 @@ impl World {
         }
         let checks = options.checks.unwrap_or_else(|| Checks::promised(&config));
         let terms = Terms::of(&config);
-        let checks = options.nemesis.as_ref().map_or(checks, |nemesis| checks.and(nemesis.leaves()));
+        let acks = config.acks;
+        let checks = options.nemesis.as_ref().map_or(checks, |nemesis| checks.and(nemesis.leaves(acks)));
         let delivery_timeout_ms = config.delivery_timeout_ms.into();
         let storage = options.storage.unwrap_or_else(|| Storage::heap(&options.limits));
         let producer = Producer::new(config, storage, random.seed(), Instant::ZERO)?;
@@ -202,6 +205,7 @@ impl World {
             scratch: Vec::new(),
             nemesis: options.nemesis,
             delivery_timeout_ms,
+            clock_lag_us: 0,
         };
         if options.clock {
             world.set_wall_clock();
@@ -238,7 +242,8 @@ impl World {
         if self.producer.stats().records_accepted != self.ledger.accepted() {
             self.book_strangers();
         }
-        let sent = self.producer.send(Instant::from_micros(self.now_us), topic, record);
+        let now = self.now();
+        let sent = self.producer.send(now, topic, record);
         let accepted = match sent {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -318,6 +323,12 @@ impl World {
     pub fn set_wall_clock(&mut self) {
         let unix_ms = self.unix_ms();
         self.producer.set_wall_clock(Instant::from_micros(self.now_us), unix_ms);
+    }
+
+    /// From now on the producer is told times that are up to this many microseconds old, now and then older than the one before: a
+    /// transport that reads a clock, waits for a lock, and calls. Deadlines are still served in time.
+    pub fn set_clock_lag(&mut self, us: u64) {
+        self.clock_lag_us = us;
     }
 
     // ---- time ----

@@ -2,9 +2,12 @@
 
 use super::network::some_brokers;
 use super::{Deed, Trouble};
+use crate::cluster::CONTROLLER;
 use crate::versions::VersionSet;
 use crate::world::{Random, World};
 
+/// No byte is on its way for longer, held up as it may be.
+const LONGEST_WAY_MS: u64 = 120_000;
 /// No topic grows beyond this.
 const PARTITIONS_MAX: u32 = 64;
 
@@ -12,6 +15,45 @@ const PARTITIONS_MAX: u32 = 64;
 pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
     match trouble {
         Trouble::Kills => Some(kill(random, world)),
+        Trouble::Pauses | Trouble::Shutdowns => Some(silence(trouble, random, world)),
+        Trouble::BrokerCuts => cut(random, world),
+        Trouble::ControllerOutages => {
+            world.cluster_mut().stop_controller();
+            Some(Deed::until("of the controller".to_owned(), |world| {
+                let now_ms = world.now_ms();
+                world.cluster_mut().start_controller(now_ms);
+            }))
+        }
+        Trouble::SlowReplication
+        | Trouble::IsrShrinks
+        | Trouble::MetadataLag
+        | Trouble::SlowSessions
+        | Trouble::UncleanElections => Some(replication(trouble, random, world)),
+        Trouble::SlowDisks => {
+            let brokers = some_brokers(random, world);
+            let most_ms = *random.pick(&[5, 50, 300, 1500]);
+            brokers.iter().for_each(|broker| world.cluster_mut().set_disk(*broker, 0..=most_ms));
+            Some(Deed::until(format!("of {brokers:?}, up to {most_ms} ms"), move |world| {
+                let disk_ms = world.cluster_mut().options_mut().disk_ms.clone();
+                brokers.iter().for_each(|broker| world.cluster_mut().set_disk(*broker, disk_ms.clone()));
+            }))
+        }
+        Trouble::Quotas => {
+            // Debts outlive the quota, so they must not be for minutes.
+            let rate = *random.pick(&[20_000, 100_000, 500_000]);
+            let old = world.cluster_mut().options_mut().producer_byte_rate.replace(rate);
+            Some(Deed::until(format!("{rate} bytes/s"), move |world| {
+                world.cluster_mut().options_mut().producer_byte_rate = old;
+            }))
+        }
+        Trouble::ProducerIdExpiration => {
+            // Nothing of a producer is under way for so long.
+            let idle_ms = world.delivery_timeout_ms() + LONGEST_WAY_MS + random.below(60_000);
+            let old = world.cluster_mut().options_mut().producer_id_expiration_ms.replace(idle_ms);
+            Some(Deed::until(format!("after {idle_ms} ms"), move |world| {
+                world.cluster_mut().options_mut().producer_id_expiration_ms = old;
+            }))
+        }
         Trouble::RollingUpgrade => upgrade(random, world),
         Trouble::MinIsr => {
             let replicas = 1 + random.below(world.cluster().brokers().count() as u64 + 1) as u32;
@@ -64,12 +106,81 @@ fn upgrade(random: &mut Random, world: &mut World) -> Option<Deed> {
     ];
     let broker = *random.pick(&brokers);
     let release = random.below(releases.len() as u64) as usize;
-    world.cluster_mut().kill(broker);
-    Some(Deed::until(format!("broker {broker} to release {release}"), move |world| {
+    let now_ms = world.now_ms();
+    world.cluster_mut().upgrade(now_ms, broker, releases[release]());
+    Some(Deed::once(format!("broker {broker} to release {release}")))
+}
+
+/// Brokers that answer nothing, and come back: stopped by a signal, or in the orderly way.
+fn silence(trouble: Trouble, random: &mut Random, world: &mut World) -> Deed {
+    let brokers = some_brokers(random, world);
+    let now_ms = world.now_ms();
+    for broker in &brokers {
+        match trouble {
+            Trouble::Pauses => world.cluster_mut().pause(*broker),
+            _ => world.cluster_mut().shutdown(now_ms, *broker),
+        }
+    }
+    Deed::until(format!("brokers {brokers:?}"), move |world| {
         let now_ms = world.now_ms();
-        world.cluster_mut().set_versions(broker, releases[release]());
-        world.cluster_mut().restart(now_ms, broker);
+        for broker in &brokers {
+            if trouble == Trouble::Pauses {
+                world.cluster_mut().resume(now_ms, *broker);
+            } else {
+                // One that did not come to its end yet, is brought to it.
+                world.cluster_mut().kill(*broker);
+                world.cluster_mut().restart(now_ms, *broker);
+            }
+        }
+    })
+}
+
+/// Cuts some brokers off from others or the controller, one way or both.
+fn cut(random: &mut Random, world: &mut World) -> Option<Deed> {
+    let mut nodes: Vec<i32> = world.cluster().brokers().collect();
+    nodes.push(CONTROLLER);
+    let count = *random.pick(&[1, 1, 1, 3, 8]);
+    let both = random.chance(500);
+    let mut links = Vec::new();
+    for _ in 0..count {
+        let (from, to) = (*random.pick(&nodes), *random.pick(&nodes));
+        if from != to {
+            links.push((from, to));
+            links.extend(both.then_some((to, from)));
+        }
+    }
+    if links.is_empty() {
+        return None;
+    }
+    links.iter().for_each(|(from, to)| world.cluster_mut().cut(*from, *to));
+    Some(Deed::until(format!("{links:?}"), move |world| {
+        let now_ms = world.now_ms();
+        links.iter().for_each(|(from, to)| world.cluster_mut().mend(now_ms, *from, *to));
     }))
+}
+
+/// Delays between replicas, brokers and controller; each trouble changes a field of its own.
+fn replication(trouble: Trouble, random: &mut Random, world: &mut World) -> Deed {
+    let ms = *random.pick(&[5, 50, 300, 1000, 4000]);
+    let replication = &mut world.cluster_mut().options_mut().replication;
+    let old = replication.clone();
+    match trouble {
+        Trouble::SlowReplication => replication.fetch_ms = 0..=ms,
+        Trouble::IsrShrinks => replication.lag_time_max_ms = ms,
+        Trouble::MetadataLag => replication.propagation_ms = 0..=ms,
+        Trouble::SlowSessions => replication.session_ms = ms,
+        _ => replication.unclean = true,
+    }
+    Deed::until(format!("{ms} ms"), move |world| {
+        let replication = &mut world.cluster_mut().options_mut().replication;
+        match trouble {
+            Trouble::SlowReplication => replication.fetch_ms = old.fetch_ms,
+            Trouble::IsrShrinks => replication.lag_time_max_ms = old.lag_time_max_ms,
+            Trouble::MetadataLag => replication.propagation_ms = old.propagation_ms,
+            Trouble::SlowSessions => replication.session_ms = old.session_ms,
+            _ => replication.unclean = old.unclean,
+        }
+    })
 }
 
 fn topic(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {

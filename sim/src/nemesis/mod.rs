@@ -34,6 +34,7 @@ pub use check::{check, check_with};
 pub use trouble::{Trouble, UnknownTrouble};
 
 use crate::world::{Checks, Random, World};
+use klamm_core::Acks;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -163,10 +164,11 @@ impl Nemesis {
         &self.counts
     }
 
-    /// What can be said of the logs under these troubles.
+    /// What can be said of the logs of a producer with these acks under these troubles.
     #[must_use]
-    pub fn leaves(&self) -> Checks {
-        let all = Checks { offsets: true, fates: true, once_in_order: true };
+    pub fn leaves(&self, acks: Acks) -> Checks {
+        let replicated = acks == Acks::All || !self.actors.iter().any(|actor| actor.trouble.loses_unreplicated());
+        let all = Checks { offsets: replicated, fates: true, once_in_order: true };
         self.actors.iter().map(|actor| actor.trouble.leaves()).fold(all, Checks::and)
     }
 

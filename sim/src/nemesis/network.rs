@@ -3,6 +3,7 @@
 use super::{Deed, Trouble};
 use crate::world::{Codecs, Cut, Direction, Flip, Network, Pieces, Random, World};
 use klamm_core::Instant;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Lets a trouble of the network strike; `None` for other troubles.
 pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
@@ -13,6 +14,20 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
                 swap(&mut network.latency_us, least..=least + spread, |network| &mut network.latency_us)
             })
         }
+        Trouble::AsymmetricLatency => {
+            let most = random.below(*random.clone().pick(&[1, 2000, 50_000, 500_000]));
+            set(world, format!("up to {most} us back"), |network| {
+                swap(&mut network.latency_back_us, Some(0..=most), |network| &mut network.latency_back_us)
+            })
+        }
+        Trouble::Bandwidth => {
+            // What is on its way in peace has to arrive within some seconds.
+            let bytes = *random.pick(&[50, 100, 1000, 5000]);
+            set(world, format!("{bytes} bytes/ms"), |network| {
+                swap(&mut network.bandwidth_bytes_per_ms, bytes, |network| &mut network.bandwidth_bytes_per_ms)
+            })
+        }
+        Trouble::Coalescing => permille(world, 1 + random.below(1000), |network| &mut network.coalesce_permille),
         Trouble::ShortWrites => {
             let (most, pause_us) = (*random.pick(&[7, 100, 1000]), random.below(3000));
             let old_us = std::mem::replace(&mut world.network_mut().write_pause_us, pause_us);
@@ -37,6 +52,12 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
         Trouble::DnsFailures => {
             permille(world, random.within(&(20..=1000)), |network| &mut network.dns_failure_permille)
         }
+        Trouble::DnsOutages => {
+            let until_us = world.now_us() + 1000 * random.below(*random.clone().pick(&[1000, 10_000, 60_000]));
+            world.network_mut().dns_down_until_us = until_us;
+            Deed::once(format!("until {} ms", until_us / 1000))
+        }
+        Trouble::MovedHosts => return move_host(random, world),
         Trouble::LateArrivals => permille(world, random.below(1001), |network| &mut network.late_arrival_permille),
         Trouble::Refusals if random.chance(500) => {
             permille(world, random.within(&(20..=500)), |network| &mut network.refuse_permille)
@@ -52,6 +73,25 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
             let what = format!("from brokers {brokers:?}");
             brokers.iter().for_each(|broker| world.network_mut().block(*broker));
             Deed::until(what, move |world| brokers.iter().for_each(|broker| world.network_mut().unblock(*broker)))
+        }
+        Trouble::OneWayBlocks => {
+            let brokers = some_brokers(random, world);
+            let to = random.chance(500);
+            for broker in &brokers {
+                if to { world.network_mut().block_to(*broker) } else { world.network_mut().block_from(*broker) }
+            }
+            Deed::until(format!("{} brokers {brokers:?}", if to { "to" } else { "from" }), move |world| {
+                let network = world.network_mut();
+                let blocked = if to { &mut network.blocked_to } else { &mut network.blocked_from };
+                blocked.retain(|broker| !brokers.contains(broker));
+            })
+        }
+        Trouble::HalfOpen => {
+            let brokers = some_brokers(random, world);
+            let after_us = *random.pick(&[None, None, Some(0), Some(200), Some(100_000), Some(3_000_000)]);
+            world.network_mut().forgotten_reset_us = after_us;
+            brokers.iter().for_each(|broker| world.forget_connections(*broker));
+            Deed::once(format!("brokers {brokers:?}, a reset after {after_us:?} us"))
         }
         Trouble::Disconnects => {
             world.reset_connections();
@@ -89,17 +129,39 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
             world.producer_mut().set_wall_clock(now, unix_ms);
             Deed::until(format!("by {by_ms} ms"), World::set_wall_clock)
         }
+        Trouble::ClockLag => {
+            let us = *random.pick(&[1, 1000, 50_000, 5_000_000]);
+            world.set_clock_lag(us);
+            Deed::until(format!("up to {us} us"), |world| world.set_clock_lag(0))
+        }
         _ => return None,
     })
 }
 
+/// Somewhere else in 10.0.0.0/8, where nobody else is.
+fn move_host(random: &mut Random, world: &mut World) -> Option<Deed> {
+    let brokers: Vec<i32> = world.cluster().brokers().collect();
+    if brokers.is_empty() {
+        return None;
+    }
+    let host = world.cluster().address(*random.pick(&brokers)).0;
+    let mut address = || IpAddr::V4(Ipv4Addr::from_bits(0x0a80_0000 | random.below(1 << 23) as u32));
+    let addresses = [address(), address()];
+    let addresses = &addresses[..1 + random.below(2) as usize];
+    world.network_mut().move_host(&host, addresses);
+    Some(Deed::once(format!("{host} to {addresses:?}")))
+}
+
+/// Brokers that have a trouble at the same time. In clusters of dozens each change is dear, and hundreds show no more.
+const AT_ONCE: usize = 12;
+
 /// Mostly one broker, sometimes several, sometimes all.
 pub(super) fn some_brokers(random: &mut Random, world: &World) -> Vec<i32> {
     let all: Vec<i32> = world.cluster().brokers().collect();
-    if random.chance(150) || all.is_empty() {
+    if all.len() <= AT_ONCE && random.chance(150) || all.is_empty() {
         return all;
     }
-    let count = if random.chance(700) { 1 } else { 1 + random.below(all.len() as u64) };
+    let count = if random.chance(700) { 1 } else { 1 + random.below(all.len().min(AT_ONCE) as u64) };
     let mut chosen: Vec<i32> = (0..count).map(|_| *random.pick(&all)).collect();
     chosen.sort_unstable();
     chosen.dedup();

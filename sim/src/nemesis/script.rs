@@ -15,7 +15,8 @@ const AFTER_APPEND: [i16; 6] = [3, 6, 7, 9, 20, 56];
 /// Puts a fault into the script; `None` for other troubles.
 pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
     let fault = fault(trouble, random, world)?;
-    let fault = fault.skip(*random.pick(&[0, 0, 0, 1, 3])).times(*random.pick(&[1, 1, 1, 2, 5]));
+    let (skip, times) = (*random.pick(&[0, 0, 0, 1, 3]), *random.pick(&[1, 1, 1, 2, 5]));
+    let fault = if trouble == Trouble::ApiVersionsCloses { fault } else { fault.skip(skip).times(times) };
     let what = format!("{fault:?}");
     let what = what.split_once("actions: ").map_or(&what[..], |(_, actions)| actions);
     let deed = Deed::once(what.trim_end_matches([' ', '}']).to_owned());
@@ -81,6 +82,17 @@ fn fault(trouble: Trouble, random: &mut Random, world: &World) -> Option<Fault> 
             1 => Action::UnsupportedVersion { max: Some(random.below(5) as i16) },
             _ => Action::Error(*random.pick(&[-1, 7, 42, 58])),
         }),
+        Trouble::ApiVersionsCloses => {
+            let broker = some_broker(random, world);
+            let fault = Fault::on(Api::ApiVersions).broker(broker).versions(1 + random.below(4) as i16, i16::MAX);
+            return Some(fault.always().then(Action::CloseBefore));
+        }
+        Trouble::WrongCorrelationIds => some_api(random).then(Action::CorrelationId(match random.below(3) {
+            0 => random.draw() as i32,
+            1 => random.below(60) as i32,
+            _ => -1,
+        })),
+        Trouble::AnsweredAcksZero => produce.then(Action::AnswerAcksZero),
         Trouble::MalformedAnswers => return Some(malformed(random)),
         Trouble::SlowAnswers => some_api(random).then(Action::Delay(random.below(6000))),
         Trouble::Throttling => some_api(random).then(Action::Throttle(random.below(3000) as i32)),
@@ -92,7 +104,6 @@ fn malformed(random: &mut Random) -> Fault {
     let garbage = (0..random.below(80)).map(|_| random.draw() as u8).collect();
     let actions = [
         Action::Garbage(garbage),
-        Action::CorrelationId(random.draw() as i32),
         Action::DropPartition,
         Action::DropTopic,
         Action::DuplicatePartitions,
@@ -101,7 +112,6 @@ fn malformed(random: &mut Random) -> Fault {
         Action::ReverseTopics,
         Action::ExtraPartition(77),
         Action::TrailingBytes(vec![0xff; 9]),
-        Action::AnswerAcksZero,
     ];
     some_api(random).then(random.pick(&actions).clone())
 }

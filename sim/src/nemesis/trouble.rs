@@ -47,6 +47,12 @@ macro_rules! troubles {
 troubles! {
     /// Bytes take long to arrive, some longer than others.
     Latency = "latency";
+    /// Bytes take longer in one direction than in the other.
+    AsymmetricLatency = "asymmetric-latency";
+    /// Connections carry few bytes at a time.
+    Bandwidth = "bandwidth";
+    /// Segments arrive together with those in front of them.
+    Coalescing = "coalescing";
     /// Sockets take less than they are offered, and are full for a while.
     ShortWrites = "short-writes";
     /// What arrives is handed over in small pieces.
@@ -65,14 +71,46 @@ troubles! {
     Hangs = "hangs";
     /// Names cannot be resolved.
     DnsFailures = "dns-failures";
+    /// The resolver is gone: no name leads anywhere for a while.
+    DnsOutages = "dns-outages";
+    /// Brokers get other addresses, under their old names.
+    MovedHosts = "moved-hosts";
     /// What a closed connection had sent arrives all the same, sometimes.
     LateArrivals = "late-arrivals";
     /// Nothing passes between the producer and some brokers, in either direction.
     Partitions = "partitions";
+    /// Nothing reaches some brokers, or nothing comes from them.
+    OneWayBlocks = "one-way-blocks";
+    /// A broker forgets its connections without a word, and the producer has to find out.
+    HalfOpen = "half-open";
     /// A byte changes on its way to the producer, and nobody notices.
     FlippedBytes = "flipped-bytes", leaves Checks::NONE;
     /// Brokers die, one or all, and come back.
     Kills = "kills";
+    /// Brokers stop in the middle of everything (SIGSTOP), keep their connections, and go on later, some of them deposed.
+    Pauses = "pauses";
+    /// Brokers hand over what they lead, and stop.
+    Shutdowns = "shutdowns";
+    /// Brokers do not hear each other, or the controller, in one direction or both.
+    BrokerCuts = "broker-cuts";
+    /// Nobody elects leaders, changes ISRs or creates topics.
+    ControllerOutages = "controller-outages";
+    /// Followers take long to fetch.
+    SlowReplication = "slow-replication";
+    /// Followers leave the ISR after a short lag.
+    IsrShrinks = "isr-shrinks";
+    /// Appends take long.
+    SlowDisks = "slow-disks";
+    /// Brokers learn late of what the controller decided.
+    MetadataLag = "metadata-lag";
+    /// The controller notices a death late.
+    SlowSessions = "slow-sessions";
+    /// A quota on bytes: brokers throttle whoever exceeds it.
+    Quotas = "quotas";
+    /// Partitions forget producers that wrote nothing for longer than any record waits, as `producer.id.expiration.ms` demands.
+    ProducerIdExpiration = "producer-id-expiration";
+    /// Replicas that are out of sync may lead.
+    UncleanElections = "unclean-elections", leaves Checks::NONE;
     /// Partitions get another leader.
     LeaderMoves = "leader-moves";
     /// Partitions are without a leader for a while.
@@ -119,6 +157,12 @@ troubles! {
     EpochExhaustion = "epoch-exhaustion";
     /// Brokers that cannot say which versions they speak.
     ApiVersionsErrors = "api-versions-errors";
+    /// A broker that closes connections on newer versions of ApiVersions, until there is peace.
+    ApiVersionsCloses = "api-versions-closes";
+    /// Answers to another request.
+    WrongCorrelationIds = "wrong-correlation-ids";
+    /// Produce with acks=0 is answered.
+    AnsweredAcksZero = "answered-acks-zero";
     /// Answers that are garbage, incomplete, doubled, or for somebody else.
     MalformedAnswers = "malformed-answers";
     /// Answers that come late, and hold up those behind them.
@@ -129,6 +173,8 @@ troubles! {
     CodecFaults = "codec-faults";
     /// The wall clock jumps.
     ClockJumps = "clock-jumps";
+    /// The producer is told times that are older than earlier ones.
+    ClockLag = "clock-lag";
 }
 
 impl Trouble {
@@ -136,6 +182,22 @@ impl Trouble {
     #[must_use]
     pub fn is_lossy(self) -> bool {
         self.leaves() != ALL
+    }
+
+    /// Whether replicas may be behind when another leads: then records may be lost that only a leader acknowledged (acks=1), as in any
+    /// Kafka.
+    #[must_use]
+    pub const fn loses_unreplicated(self) -> bool {
+        matches!(
+            self,
+            Self::Pauses
+                | Self::BrokerCuts
+                | Self::SlowReplication
+                | Self::IsrShrinks
+                | Self::SlowDisks
+                | Self::MetadataLag
+                | Self::SlowSessions
+        )
     }
 
     /// How much rarer than the others it is.

@@ -29,8 +29,10 @@ enum Place {
 }
 
 impl World {
-    fn now(&self) -> Instant {
-        Instant::from_micros(self.now_us)
+    /// What the producer is told what time it is.
+    pub(super) fn now(&mut self) -> Instant {
+        let missing = if self.clock_lag_us > 0 { self.random.below(self.clock_lag_us + 1) } else { 0 };
+        Instant::from_micros(self.now_us.saturating_sub(missing))
     }
 
     /// Lets time pass until `done` or until `until_us`. Whether it was done.
@@ -448,7 +450,8 @@ impl World {
                 if addresses.is_empty() {
                     self.end(at, Disconnect::Dns);
                 } else {
-                    self.producer.handle_resolved(self.now(), conn, &addresses);
+                    let now = self.now();
+                    self.producer.handle_resolved(now, conn, &addresses);
                     self.poll_all();
                 }
                 true
@@ -472,7 +475,8 @@ impl World {
         let Some(conn) = link.conn else { return };
         if remote.is_some() {
             self.trace.push(self.now_us, format_args!("connected {conn:?}"));
-            self.producer.handle_connected(self.now(), conn);
+            let now = self.now();
+            self.producer.handle_connected(now, conn);
             self.poll_all();
         } else {
             self.end(at, Disconnect::Refused);
@@ -493,7 +497,8 @@ impl World {
         }
         if let Some(conn) = conn {
             self.trace.push(self.now_us, format_args!("ended {conn:?} {why:?}"));
-            self.producer.handle_disconnected(self.now(), conn, why);
+            let now = self.now();
+            self.producer.handle_disconnected(now, conn, why);
             self.poll_all();
         }
     }
@@ -624,7 +629,8 @@ impl World {
                     }
                 });
             }
-            if let Err(error) = self.producer.handle_input(self.now(), conn, piece) {
+            let now = self.now();
+            if let Err(error) = self.producer.handle_input(now, conn, piece) {
                 self.trace.push(self.now_us, format_args!("{conn:?} {error}"));
                 self.peer_errors.push((self.now_us, error));
             }

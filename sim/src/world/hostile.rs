@@ -84,8 +84,8 @@ impl World {
         acted
     }
 
-    /// Makes peace: the nemesis ends, the network heals, codecs work, the script is forgotten, every broker is alive
-    /// and every partition has a leader. Connections that were forgotten are reset; what was on its way stays as it is.
+    /// Makes peace: the nemesis ends, the network heals, codecs work, the script is forgotten, brokers and controller are alive and
+    /// hear each other, and every partition has a leader. Connections that were forgotten are reset; what was on its way stays as it is.
     pub fn calm(&mut self) {
         if let Some(mut nemesis) = self.nemesis.take() {
             nemesis.end(self);
@@ -94,10 +94,16 @@ impl World {
         self.note("calm");
         self.network.heal();
         self.codecs = Codecs::default();
+        self.clock_lag_us = 0;
         self.cluster.faults().clear();
+        let now_ms = self.now_us / 1000;
+        self.cluster.advance(now_ms);
+        self.cluster.start_controller(now_ms);
+        self.cluster.mend_all(now_ms);
         let brokers: Vec<i32> = self.cluster.brokers().collect();
         for broker in &brokers {
-            self.cluster.restart(self.now_us / 1000, *broker);
+            self.cluster.resume(now_ms, *broker);
+            self.cluster.restart(now_ms, *broker);
         }
         for topic in self.ledger.topic_names() {
             for partition in 0..self.cluster.partition_count(&topic) {
