@@ -70,6 +70,8 @@ pub(super) struct Plan {
     pub(super) metadata_age_ms: u64,
     pub(super) records_per_step: u32,
     pub(super) large: bool,
+    /// Partitions come near the last sequence number whenever that can be done.
+    pub(super) wraps: bool,
     random: Random,
 }
 
@@ -98,17 +100,15 @@ pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
     let limits = memory(&mut of_memory, brokers, large);
     let mut config = Config::new("nowhere:1");
     configure(of_config.clone(), &mut config);
+    let cluster = cluster(&mut of_cluster, case.seed, brokers);
+    let checks = checks(&config, &cluster, &topics);
     let mut options = WorldOptions::seeded(case.seed)
-        .cluster(cluster(&mut of_cluster, case.seed, brokers))
+        .cluster(cluster)
         .network(network(&mut of_cluster))
         .limits(limits)
         .configure(move |config| configure(of_config, config))
+        .checks(checks)
         .nemesis(case.nemesis());
-    if topics.iter().any(|topic| topic.is_declared()) {
-        // A record that may go anywhere waits for what the cluster says; its place is behind those that were sent there meanwhile.
-        let once_in_order = false;
-        options = options.checks(Checks { offsets: config.acks != Acks::None, fates: true, once_in_order });
-    }
     if of_work.chance(150) {
         options = options.without_clock();
     }
@@ -116,12 +116,13 @@ pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
     let offline = of_work.chance(100);
     let offline_until = if offline { of_work.below(steps.into()) as u32 } else { 0 };
     let ending = match of_work.below(40) {
-        0 => Ending::FailAll,
-        1 | 2 => Ending::Close(of_work.below(5000)),
+        0 | 1 => Ending::FailAll,
+        2..=5 => Ending::Close(of_work.below(5000)),
         _ => Ending::Calm,
     };
     let style = *of_work.pick(&[Style::Bursts, Style::Steady, Style::Trickle, Style::Mixed, Style::Mixed]);
     let records_per_step = case.records.unwrap_or(u32::MAX);
+    let wraps = of_work.chance(120) && config.enable_idempotence;
     let plan = Plan {
         topics,
         style,
@@ -131,9 +132,21 @@ pub(super) fn draw(case: &Case) -> (Plan, WorldOptions) {
         metadata_age_ms: config.metadata_max_age_ms.into(),
         records_per_step,
         large,
+        wraps,
         random: of_work,
     };
     (plan, options)
+}
+
+/// What this world's logs prove of what the producer promises.
+fn checks(config: &Config<'_>, cluster: &ClusterOptions, topics: &[TopicPlan]) -> Checks {
+    let mut checks = Checks::promised(config);
+    // A record that may go anywhere waits for what the cluster says; its place is behind those that were sent there meanwhile.
+    checks.once_in_order &= !topics.iter().any(TopicPlan::is_declared);
+    // Where replicas lag, a leader that dies may take with it what it alone acknowledged.
+    let in_step = cluster.replication == Replication::default() && *cluster.disk_ms.end() == 0;
+    checks.offsets &= config.acks == Acks::All || in_step;
+    checks
 }
 
 fn topics(case: &Case, random: &mut Random, large: bool) -> Vec<TopicPlan> {
@@ -183,7 +196,20 @@ fn cluster(random: &mut Random, seed: u64, brokers: u32) -> ClusterOptions {
         pipelined: random.chance(500),
         auto_create_topics: random.chance(150),
         default_partitions: 1 + random.below(5) as u32,
+        replication: if random.chance(400) { replication(random) } else { Replication::default() },
+        disk_ms: 0..=*random.pick(&[0, 0, 0, 2, 20]),
         ..ClusterOptions::default()
+    }
+}
+
+/// As in a data centre, or a little worse.
+fn replication(random: &mut Random) -> Replication {
+    Replication {
+        fetch_ms: 0..=*random.pick(&[1, 5, 50]),
+        lag_time_max_ms: *random.pick(&[200, 2000, 30_000]),
+        session_ms: *random.pick(&[0, 100, 2000]),
+        propagation_ms: 0..=*random.pick(&[1, 20, 300]),
+        unclean: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the application does.
 
-use super::plan::{Plan, Style};
+use super::plan::{Plan, Style, TopicPlan};
 use super::run::Run;
 use crate::*;
 
@@ -33,6 +33,9 @@ impl Run {
             3 => self.forget(&mut random),
             _ => {}
         }
+        if self.plan().wraps && random.chance(300) {
+            self.come_near_the_wrap(&mut random);
+        }
         for _ in 0..records.min(self.plan().records_per_step.into()) {
             self.send(&mut random);
         }
@@ -59,6 +62,21 @@ impl Run {
             if let Ok(topic) = self.world.try_topic(&name) {
                 self.topics[index] = topic;
             }
+        }
+    }
+
+    /// A partition that is in no doubt continues as after almost 2³¹ records. With anything on its way, or lost on its way, a copy might
+    /// still reach brokers that know of nothing any more, and be appended again.
+    fn come_near_the_wrap(&mut self, random: &mut Random) {
+        let index = random.below(self.topics.len() as u64) as usize;
+        let TopicPlan { name, options, .. } = self.plan().topics[index].clone();
+        let partition = random.below(options.partitions.into()) as u32;
+        let sequence = i32::MAX - random.below(40) as i32;
+        let all_are_there = self.world.failed() == 0 && self.world.run_until_idle(0);
+        let topic = self.topics[index];
+        if all_are_there && self.world.producer_mut().continue_sequence_at(topic, partition as i32, sequence) {
+            self.world.forget_producers(&name, partition);
+            self.world.note(format_args!("{name}-{partition} continues at sequence {sequence}"));
         }
     }
 
