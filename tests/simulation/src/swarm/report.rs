@@ -19,6 +19,8 @@ pub struct Report {
     pub failed: u64,
     /// Those of the failed of which nobody knows whether they were written.
     pub unknown: u64,
+    /// Those of the failed that a broker called a gap (45), where no broker lost or invented anything.
+    pub gaps: u64,
     /// Requests that brokers read.
     pub requests: u64,
     /// Connections that were opened, or tried to be.
@@ -62,6 +64,7 @@ impl Totals {
         sum.delivered += report.delivered;
         sum.failed += report.failed;
         sum.unknown += report.unknown;
+        sum.gaps += report.gaps;
         sum.requests += report.requests;
         sum.connections += report.connections;
         sum.elections += report.elections;
@@ -91,6 +94,7 @@ impl Totals {
             delivered: a.delivered + b.delivered,
             failed: a.failed + b.failed,
             unknown: a.unknown + b.unknown,
+            gaps: a.gaps + b.gaps,
             requests: a.requests + b.requests,
             connections: a.connections + b.connections,
             elections: a.elections + b.elections,
@@ -119,6 +123,7 @@ impl fmt::Display for Totals {
             ("  delivered", sum.delivered),
             ("  failed", sum.failed),
             ("    fate unknown", sum.unknown),
+            ("    gaps, nothing lost", sum.gaps),
             ("requests", sum.requests),
             ("connections", sum.connections),
             ("elections", sum.elections),
