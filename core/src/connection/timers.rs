@@ -141,10 +141,14 @@ impl State<'_> {
             }
             ConnectionState::Ready => {
                 let idle = connection.oldest().is_none() && self.idle_deadline(slot) <= self.now;
-                if idle {
+                if idle && !self.has_something_to_send(slot) {
                     self.disconnect(slot);
                     self.serve_waiting();
                 } else {
+                    if idle {
+                        // Only a throttle holds it back: its idleness begins anew.
+                        self.connections.at_mut(slot.into()).last_used = self.now;
+                    }
                     // A throttle ended: whatever waited for it may be asked now.
                     self.mark_writable(slot);
                     self.set_connection_timer(slot);
@@ -153,6 +157,13 @@ impl State<'_> {
                 }
             }
         }
+    }
+
+    fn has_something_to_send(&self, slot: u16) -> bool {
+        let connection = self.connections.at(slot.into());
+        let broker = self.broker_of(slot);
+        let ready = broker != NONE && !self.brokers.at(broker.into()).ready.is_empty();
+        ready || connection.wants_metadata || connection.wants_producer_id || connection.wants_api_versions
     }
 
     fn broker_timer(&mut self, broker: u16) {

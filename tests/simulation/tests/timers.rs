@@ -303,6 +303,21 @@ fn idle_connections_end() {
     assert_eq!((world.connections_open(), world.wakeups() - wakeups), (1, 0));
 }
 
+/// A connection that a throttle holds back is not idle while something waits for it: nobody would open another one for that.
+#[test]
+fn a_throttled_connection_is_not_idle() {
+    let (mut world, topic) = warm(options().configure(|config| config.connections_max_idle_ms = 1000), 1);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Throttle(2500)));
+    world.send_value(topic, "throttled").unwrap();
+    world.run_for(500);
+    let start = world.now_us();
+    let sent = world.send_value(topic, "held back").unwrap();
+    assert!(world.run_until_settled(5000));
+    assert!(world.is_delivered(sent));
+    assert_eq!((world.now_us() - start) / MS, 2002);
+    assert_eq!(world.connections_open(), 1);
+}
+
 /// `metadata.max.age.ms` after the last answer.
 #[test]
 fn metadata_grows_old() {
