@@ -72,9 +72,14 @@ fn offsets_are_right(
 ) -> Result<BTreeSet<i64>, String> {
     let mut taken = BTreeSet::new();
     let by_offset: BTreeMap<i64, &StoredRecord> = log.iter().map(|record| (record.offset, record)).collect();
+    let mut elsewhere = Vec::new();
     for entry in entries {
         let Some(Outcome::Delivered { partition: own, offset, log_append_time }) = entry.outcome else { continue };
-        if own != partition as i32 || offset < 0 {
+        if own != partition as i32 {
+            continue;
+        }
+        if offset < 0 {
+            elsewhere.push(entry);
             continue;
         }
         let id = entry.accepted.id;
@@ -101,7 +106,31 @@ fn offsets_are_right(
             return Err(format!("{topic}-{partition}: {id:?} has the time {} instead of {stamped}", stored.timestamp));
         }
     }
+    they_are_somewhere(topic, partition, &elsewhere, log, &taken)?;
     Ok(taken)
+}
+
+/// Delivered records of which no broker said where lie in the log all the same: an old duplicate is there (PRODUCER j.3).
+fn they_are_somewhere(
+    topic: &str,
+    partition: u32,
+    entries: &[&&Entry],
+    log: &[StoredRecord],
+    taken: &BTreeSet<i64>,
+) -> Result<(), String> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut rest: BTreeMap<Content, usize> = BTreeMap::new();
+    for record in log.iter().filter(|record| !taken.contains(&record.offset)) {
+        *rest.entry(Content::from(record)).or_default() += 1;
+    }
+    for entry in entries {
+        let id = entry.accepted.id;
+        let left = rest.get_mut(&entry.content).filter(|left| **left > 0);
+        *left.ok_or_else(|| format!("{topic}-{partition}: {id:?} was delivered, and is nowhere in the log"))? -= 1;
+    }
+    Ok(())
 }
 
 /// Every record in the log was accepted, and may have been written; `strangers` more may be there.
@@ -184,6 +213,25 @@ mod tests {
         other.send_value(topic, value).unwrap();
         assert!(other.run_until_idle(10_000));
         std::mem::swap(cluster, other.cluster_mut());
+    }
+
+    /// DUPLICATE_SEQUENCE_NUMBER is a delivery without an offset: the record has to be there all the same.
+    #[test]
+    fn a_delivery_without_a_place_is_looked_for() {
+        for (action, fits) in [(crate::Action::AppendThenError(46), true), (crate::Action::Error(46), false)] {
+            let mut world = World::new(WorldOptions::seeded(1));
+            world.cluster_mut().create_topic("t", 1);
+            world.cluster_mut().faults().push(crate::Fault::on(crate::Api::Produce).then(action));
+            let topic = world.topic("t");
+            world.send_value(topic, "a").unwrap();
+            match catch_unwind(AssertUnwindSafe(|| world.run_until_idle(10_000))) {
+                Ok(idle) => assert!(idle && fits),
+                Err(words) => {
+                    let words = words.downcast_ref::<String>().unwrap();
+                    assert!(!fits && words.contains("is nowhere in the log"), "{words}");
+                }
+            }
+        }
     }
 
     #[test]
