@@ -57,6 +57,7 @@
 //! Code of your own runs over the producer in [`World::with_producer`]; see the [crate's documentation](crate#test-your-own-code).
 
 mod codecs;
+mod debts;
 mod drive;
 mod hostile;
 mod ledger;
@@ -81,6 +82,7 @@ pub use user::Activity;
 
 use crate::cluster::Cluster;
 use crate::nemesis::Nemesis;
+use debts::Debts;
 use klamm_core::{Config, Event, Instant, PeerError, Producer, Record, SendError, Storage, TopicId};
 use ledger::Ledger;
 use link::Link;
@@ -118,6 +120,7 @@ pub struct World {
     reads: u64,
     verified_at: u64,
     watch: Watch,
+    debts: Debts,
     lingers: VecDeque<Linger>,
     /// How much of the cluster's history was read, and how many of its faults struck.
     seen: usize,
@@ -197,6 +200,7 @@ impl World {
             reads: 0,
             verified_at: 0,
             watch: Watch::new(terms),
+            debts: Debts::default(),
             lingers: VecDeque::new(),
             seen: 0,
             struck: 0,
@@ -249,6 +253,7 @@ impl World {
             Err(error) => {
                 // A refusal hurries what lingers, so the driver has to look.
                 self.stirred = true;
+                self.debts.refused(error);
                 self.trace.push(self.now_us, format_args!("send refused: {error}"));
                 return Err(error);
             }
@@ -304,18 +309,21 @@ impl World {
     /// [`Producer::flush`].
     pub fn flush(&mut self) {
         self.producer.flush(Instant::from_micros(self.now_us));
+        self.debts.flush(&self.ledger);
         self.stirred = true;
     }
 
     /// [`Producer::close`].
     pub fn close(&mut self, within_ms: u64) {
         self.producer.close(Instant::from_micros(self.now_us), Duration::from_millis(within_ms));
+        self.debts.close(self.now_us.saturating_add(within_ms.saturating_mul(1000)));
         self.stirred = true;
     }
 
     /// [`Producer::fail_all`].
     pub fn fail_all(&mut self) {
         self.producer.fail_all(Instant::from_micros(self.now_us));
+        self.debts.close(self.now_us);
         self.stirred = true;
     }
 

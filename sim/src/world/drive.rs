@@ -133,8 +133,13 @@ impl World {
         while let Some(deadline) = self.deadline_us.filter(|at| *at <= self.now_us) {
             let timer = self.producer.poll_timeout();
             self.trace.push(self.now_us, format_args!("timeout {:?}", timer.map(|timer| timer.timer)));
+            let late = self.requests_late();
+            let timeouts = self.producer.stats().request_timeouts;
             self.producer.handle_timeout(Instant::from_micros(self.now_us));
             self.wakeups += 1;
+            if self.producer.stats().request_timeouts - timeouts > late {
+                self.fail(format_args!("a request timed out, and {late} waited for request.timeout.ms"));
+            }
             let outputs = self.poll_all();
             turns += 1;
             let again = self.deadline_us.is_some_and(|at| at <= self.now_us);
@@ -190,9 +195,13 @@ impl World {
             if let Some(name) = self.producer.topic_name(outcome.topic) {
                 self.ledger.know_topic(outcome.topic, name);
             }
-            if let Err(wrong) = self.ledger.settle(self.now_us, outcome) {
+            let judged = self.debts.judge(self.now_us, outcome, &self.ledger, &self.watch);
+            if let Err(wrong) = self.ledger.settle(self.now_us, outcome).and(judged) {
                 self.fail(format_args!("{wrong}"));
             }
+        }
+        if let Err(wrong) = self.debts.hear(&event, &self.ledger) {
+            self.fail(format_args!("{wrong}"));
         }
         self.events.push((self.now_us, event));
     }
@@ -387,6 +396,10 @@ impl World {
         let unchanged = link.lend(&slices, n);
         let answered = self.watch.terms.answered;
         let route = route(&mut self.random, &self.network, link, self.now_us, (Direction::ToBroker, n));
+        if !link.may_ask(self.now_us) {
+            self.fail(format_args!("{conn:?}: a request although the broker asked for patience"));
+        }
+        let link = &mut self.links[at];
         let mut left = n;
         for (index, slice) in slices.iter().enumerate() {
             let piece = &slice[..left.min(slice.len())];
@@ -603,6 +616,7 @@ impl World {
             for flip in self.network.flips.iter().filter(|flip| flip.connection == number) {
                 let place = flip.at.checked_sub(link.down.arrived).and_then(|at| bytes.get_mut(at as usize));
                 if let Some(byte) = place {
+                    self.watch.deceived = true;
                     *byte ^= flip.mask;
                 }
             }
@@ -620,19 +634,31 @@ impl World {
     fn hand_over(&mut self, conn: ConnId, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let n = self.network.read.take(&mut self.random, bytes.len());
+            self.watch.refreshes = self.producer.stats().metadata_refreshes.into();
             let (piece, rest) = bytes.split_at(n);
+            let mut answered = 0;
             if let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) {
-                let (id, watch) = (link.id, &mut self.watch);
+                answered = link.talk.answered();
+                let (id, watch, now_us) = (link.id, &mut self.watch, self.now_us);
                 link.talk.answer(piece, |asked| {
                     if let Some(id) = id {
-                        watch.answered(id, asked.correlation_id);
+                        watch.answered(now_us, id, asked.correlation_id);
                     }
                 });
             }
+            let throttled_ms = self.producer.stats().throttle_ms;
             let now = self.now();
             if let Err(error) = self.producer.handle_input(now, conn, piece) {
                 self.trace.push(self.now_us, format_args!("{conn:?} {error}"));
                 self.peer_errors.push((self.now_us, error));
+            }
+            let throttled_ms = self.producer.stats().throttle_ms - throttled_ms;
+            if throttled_ms > 0
+                && let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn))
+            {
+                // Of several answers it is not known which one asked for how much: one for no less than their mean.
+                let answers = (link.talk.answered() - answered).max(1);
+                link.throttle(self.now_us, throttled_ms * 1000, answers);
             }
             // Many small pieces before a poll are as legal as one.
             if rest.is_empty() || self.network.read == Pieces::Whole || self.random.chance(100) {

@@ -65,6 +65,13 @@ impl World {
         self.watch.forget(topic, partition as i32);
     }
 
+    /// Milliseconds within which a record gets through once everything is well: `linger.ms`, one `request.timeout.ms`, and the longest
+    /// backoffs of what it takes on its way. With a `delivery.timeout.ms` above that, the first record has to.
+    #[must_use]
+    pub fn patience_ms(&self) -> u64 {
+        self.watch.terms.patience_us / 1000
+    }
+
     /// The names of the producer's topics, those it forgot included.
     pub(crate) fn topic_names(&self) -> Vec<String> {
         self.ledger.topic_names()

@@ -139,6 +139,8 @@ pub(crate) struct Ledger {
     /// The records of each batch by their index; `None` for a stranger.
     batches: BTreeMap<u32, Vec<Option<usize>>>,
     topics: BTreeMap<TopicId, String>,
+    /// How many records of each batch are not settled; without strangers.
+    open: BTreeMap<u32, u32>,
     unsettled: usize,
     /// All before this one are settled.
     first_open: usize,
@@ -172,6 +174,37 @@ impl Ledger {
     pub(crate) fn topic_names(&self) -> Vec<String> {
         let names: BTreeSet<&String> = self.topics.values().collect();
         names.into_iter().cloned().collect()
+    }
+
+    pub(crate) fn topic_name(&self, id: TopicId) -> &str {
+        self.topics.get(&id).map_or("", String::as_str)
+    }
+
+    /// The last batch that was opened.
+    pub(crate) fn last_batch(&self) -> u32 {
+        self.batches.last_key_value().map_or(0, |(batch, _)| *batch)
+    }
+
+    /// When a batch was opened, and how many records it was filled with.
+    pub(crate) fn batch(&self, batch: u32) -> Option<(u64, usize)> {
+        let records = self.batches.get(&batch)?;
+        let first = records.first().copied().flatten()?;
+        Some((self.entries[first].accepted_us, records.len()))
+    }
+
+    /// All records before this one are settled.
+    pub(crate) fn settled_to(&self) -> usize {
+        self.first_open
+    }
+
+    /// Whether a record of this batch or of an earlier one is not settled.
+    pub(crate) fn is_open_to(&self, batch: u32) -> bool {
+        self.open.first_key_value().is_some_and(|(first, _)| *first <= batch)
+    }
+
+    /// Others sent records, too.
+    pub(crate) fn has_strangers(&self) -> bool {
+        self.strangers_accepted > 0
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -229,6 +262,7 @@ impl Ledger {
             settled_us: 0,
         });
         self.unsettled += 1;
+        *self.open.entry(accepted.id.batch).or_default() += 1;
         Ok(position)
     }
 
@@ -267,6 +301,13 @@ impl Ledger {
             entry.settled_us = now_us;
             self.unsettled -= 1;
             first.get_or_insert((own, position));
+        }
+        let strange: u32 = strangers.iter().map(|(_, count)| count).sum();
+        if let Some(open) = self.open.get_mut(&told.batch) {
+            *open -= told.count - strange;
+            if *open == 0 {
+                self.open.remove(&told.batch);
+            }
         }
         while self.entries.get(self.first_open).is_some_and(|entry| entry.outcome.is_some()) {
             self.first_open += 1;

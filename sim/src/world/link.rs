@@ -165,6 +165,10 @@ pub(crate) struct Link {
     pub(crate) shown: Pipe,
     /// The requests under way.
     pub(crate) talk: Talk,
+    /// The broker wants to be left alone until then.
+    pub(crate) throttled_until: u64,
+    /// A request was formed before the broker said so.
+    pub(crate) formed: bool,
 }
 
 impl Link {
@@ -185,7 +189,24 @@ impl Link {
             full_until: 0,
             shown: Pipe::default(),
             talk: Talk::default(),
+            throttled_until: 0,
+            formed: false,
         }
+    }
+
+    /// The broker asked to be left alone for so long, in this many answers.
+    pub(crate) fn throttle(&mut self, now_us: u64, us: u64, answers: u64) {
+        self.talk.throttle(us);
+        self.throttled_until = self.throttled_until.max(now_us + us / answers);
+        self.formed = self.shown.len() > 0 || self.talk.is_mid_request();
+    }
+
+    /// The producer begins to send something. Whether the broker is left alone all the same (KIP-219): what was formed before
+    /// it asked for that is sent to its end.
+    pub(crate) fn may_ask(&mut self, now_us: u64) -> bool {
+        let may = now_us >= self.throttled_until || self.formed || self.talk.is_mid_request();
+        self.formed &= self.talk.is_mid_request();
+        may
     }
 
     /// The producer shows `slices`, and the socket takes `n` bytes of them. Whether those are the same as when they were

@@ -150,6 +150,7 @@ impl World {
     /// The producer, for commands that the world does not have. It is polled when time passes next.
     pub fn producer_mut(&mut self) -> &mut Producer<'static> {
         self.stirred = true;
+        self.debts.in_strange_hands();
         &mut self.producer
     }
 

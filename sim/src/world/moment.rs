@@ -27,15 +27,18 @@ struct Memory {
 }
 
 impl Memory {
+    fn is_all_free(&self) -> bool {
+        self.bytes.0 == self.bytes.1 && self.slots.0 == self.slots.1
+    }
+
     /// What was given is all there is, and all of it is free when nothing is outstanding.
     fn is_right(&self) -> bool {
         let (free, total) = self.bytes;
         let (free_slots, slots) = self.slots;
-        let all_free = free == total && free_slots == slots;
         free <= total
             && free_slots <= slots
             && self.outstanding <= slots
-            && (all_free || !self.idle || self.outstanding > 0)
+            && (self.is_all_free() || !self.idle || self.outstanding > 0)
     }
 }
 
@@ -68,7 +71,8 @@ impl World {
         while let Some(request) = self.cluster.requests().get(self.seen) {
             self.seen += 1;
             self.trace.push(self.now_us, format_args!("{}", Heard(request)));
-            if let Err(wrong) = self.watch.read(request) {
+            self.watch.refreshes = self.producer.stats().metadata_refreshes.into();
+            if let Err(wrong) = self.watch.read(self.now_us, request) {
                 self.fail(format_args!("{wrong}"));
             }
         }
@@ -78,6 +82,9 @@ impl World {
     pub(super) fn check_deadlines(&mut self) {
         if let Some(late) = self.ledger.overdue(self.now_us) {
             self.fail(format_args!("delivery.timeout.ms passed without an outcome: {late}"));
+        }
+        if let Some(late) = self.debts.overdue(self.now_us) {
+            self.fail(format_args!("{late}"));
         }
         for link in &self.links {
             if let Some(late) = self.overdue(link) {
@@ -94,6 +101,11 @@ impl World {
     /// Everything that must be true between two steps.
     pub(super) fn check_moment(&mut self) {
         self.check_memory();
+        // With acks=0 an answer to nothing is tolerated: some servers give it (PRODUCER f.5).
+        let confused = |link: &&Link| link.conn.is_some() && link.talk.is_confused() && self.watch.terms.answered;
+        if let Some(link) = self.links.iter().find(confused) {
+            self.fail(format_args!("connection {} goes on after an answer that nobody asked for", link.number));
+        }
         while let Some(linger) = self.lingers.front().copied().filter(|linger| linger.due_us <= self.now_us) {
             self.lingers.pop_front();
             if self.should_have_left(linger) {
@@ -109,7 +121,7 @@ impl World {
         }
     }
 
-    fn check_memory(&self) {
+    fn check_memory(&mut self) {
         let producer = &self.producer;
         let silent = |link: &Link| link.conn.is_none() || link.talk.waiting() == 0 && !link.talk.is_mid_request();
         let memory = Memory {
@@ -120,6 +132,9 @@ impl World {
         };
         if !memory.is_right() {
             self.fail(format_args!("{memory:?}"));
+        }
+        if let Err(wrong) = self.debts.check(&self.ledger, memory.is_all_free() && memory.outstanding == 0) {
+            self.fail(format_args!("{wrong}"));
         }
     }
 
@@ -136,6 +151,16 @@ impl World {
         let patience = self.watch.terms.request_us + self.producer.stats().throttle_ms * 1000;
         let late = self.now_us > asked.asked_us + patience;
         late.then(|| format!("request.timeout.ms passed for {asked:?}"))
+    }
+
+    /// Connections that may be given up since an answer, or a socket, is late.
+    pub(super) fn requests_late(&self) -> u32 {
+        let stuck = |link: &Link| link.shown.len() > 0 || link.talk.is_mid_request();
+        let late = |link: &Link| {
+            let oldest = link.talk.oldest();
+            oldest.is_some_and(|asked| self.now_us >= asked.asked_us + self.watch.terms.request_us + asked.throttled_us)
+        };
+        self.links.iter().filter(|link| link.conn.is_some() && (late(link) || stuck(link))).count() as u32
     }
 
     /// Whether nothing holds up a batch that lingered long enough: its leader is known, connected, idle and patient, and
@@ -255,6 +280,44 @@ mod tests {
             world.network_mut().hang_permille = 1000;
         });
         assert!(words.contains("not given up"), "{words}");
+    }
+
+    /// Sends two records to a world whose first answer asks for patience; then `change` meddles.
+    fn throttled(change: impl FnOnce(&mut World)) -> String {
+        let mut world = World::new(WorldOptions::seeded(1).configure(|config| config.request_timeout_ms = 1000));
+        world.cluster_mut().create_topic("t", 1);
+        let topic = world.topic("t");
+        world.send_value(topic, "warm").unwrap();
+        assert!(world.run_until_idle(10_000));
+        let produce = || crate::Fault::on(crate::Api::Produce);
+        world.cluster_mut().faults().push(produce().then(crate::Action::Throttle(2000)));
+        world.cluster_mut().faults().push(produce().skip(1).then(crate::Action::NoAnswer));
+        world.send_value(topic, [1; 20_000]).unwrap();
+        world.send_value(topic, [2; 20_000]).unwrap();
+        world.run_for(10);
+        world.send_value(topic, "held back").unwrap();
+        change(&mut world);
+        match catch_unwind(AssertUnwindSafe(|| world.run_until_idle(20_000))) {
+            Ok(idle) => format!("idle: {idle}"),
+            Err(words) => words.downcast_ref::<String>().cloned().unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn a_throttle_that_is_ignored_or_counted_twice_is_noticed() {
+        assert_eq!(throttled(|_| ()), "idle: true");
+        let early =
+            throttled(|world| world.links.iter_mut().for_each(|link| link.throttle(world.now_us, 5_000_000, 1)));
+        assert!(early.contains("asked for patience") || early.contains("a request timed out"), "{early}");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asked_for_must_end_its_connection() {
+        let words = expecting(|world| {
+            let link = world.links.iter_mut().find(|link| link.is_open()).unwrap();
+            link.talk.answer(&[0, 0, 0, 4, 9, 9, 9, 9], |_| ());
+        });
+        assert!(words.contains("nobody asked for"), "{words}");
     }
 
     #[test]

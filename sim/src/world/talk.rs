@@ -16,6 +16,8 @@ pub(crate) struct Asked {
     pub(crate) correlation_id: i32,
     /// When its first byte was taken.
     pub(crate) asked_us: u64,
+    /// The broker asked for so much patience meanwhile.
+    pub(crate) throttled_us: u64,
 }
 
 /// Cuts a stream into frames and keeps the front of each.
@@ -63,19 +65,27 @@ pub(crate) struct Talk {
     requests: Frames<REQUEST_HEAD>,
     answers: Frames<ANSWER_HEAD>,
     waiting: VecDeque<Asked>,
+    /// When the first byte was taken of the request that is being written.
+    began_us: u64,
     answered: u64,
+    /// An answer came to something that was not asked.
+    confused: bool,
 }
 
 impl Talk {
     /// Bytes of requests. `expects`: whether a request of this API will be answered.
     pub(crate) fn ask(&mut self, now_us: u64, mut bytes: &[u8], expects: impl Fn(i16) -> bool) {
         while !bytes.is_empty() {
+            if self.requests.head.is_empty() {
+                self.began_us = now_us;
+            }
             let (rest, complete, ended) = self.requests.take(bytes);
             if complete && expects(self.requests.i16(4)) {
                 self.waiting.push_back(Asked {
                     api_key: self.requests.i16(4),
                     correlation_id: self.requests.i32(8),
-                    asked_us: now_us,
+                    asked_us: self.began_us,
+                    throttled_us: 0,
                 });
             }
             if ended {
@@ -94,6 +104,7 @@ impl Talk {
                 let id = self.answers.i32(4);
                 // Another id is a peer gone mad, or a server that answers acks=0.
                 let asked = self.oldest().filter(|asked| asked.correlation_id == id);
+                self.confused |= begun && asked.is_none();
                 if let Some(asked) = asked.filter(|_| begun) {
                     told(asked);
                 }
@@ -107,6 +118,16 @@ impl Talk {
             }
             bytes = rest;
         }
+    }
+
+    /// The broker asked for patience, in the answers that came just now.
+    pub(crate) fn throttle(&mut self, us: u64) {
+        self.waiting.iter_mut().for_each(|asked| asked.throttled_us += us);
+    }
+
+    /// Whether an answer came to something that was not asked.
+    pub(crate) fn is_confused(&self) -> bool {
+        self.confused
     }
 
     /// Requests that wait for an answer.
@@ -180,7 +201,10 @@ mod tests {
         assert_eq!(talk.waiting(), 0);
         talk.ask(0, &request(3, 2, 4), |api_key| api_key != 0);
         talk.answer(&answer(1, 3), |_| panic!("acks=0 is not answered"));
+        assert!(talk.is_confused());
         talk.answer(&[0xff; 40], |_| panic!("garbage answers nothing"));
         assert_eq!(talk.waiting(), 1);
+        talk.throttle(5);
+        assert_eq!(talk.oldest().unwrap().throttled_us, 5);
     }
 }

@@ -30,6 +30,7 @@ impl World {
     /// [`World::take_events`] has the events.
     pub fn with_producer<R>(&mut self, run: impl FnOnce(&mut Producer<'static>, Instant) -> R) -> R {
         self.book_strangers();
+        self.debts.in_strange_hands();
         let result = run(&mut self.producer, Instant::from_micros(self.now_us));
         self.stirred = true;
         self.book_strangers();

@@ -2,11 +2,14 @@
 
 use crate::cluster::ConnectionId;
 use crate::history::{SeenBatch, SeenRequest};
-use klamm_core::{Acks, Compression, Config};
-use std::collections::BTreeMap;
+use klamm_core::{Acks, Compression, Config, ErrorCode};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sequence numbers that lie behind another one by less than this are later, the others earlier: they wrap.
 const HALF: i32 = 1 << 30;
+
+/// Codes that are no news of leaders, so that a batch has to back off: REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS (_AFTER_APPEND).
+const PATIENCE: [i16; 3] = [7, 19, 20];
 
 /// What a configuration promises, in microseconds and bytes.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +27,13 @@ pub(crate) struct Terms {
     pub(crate) answered: bool,
     /// Batches leave without help from codecs outside the core.
     pub(crate) self_contained: bool,
+    /// A batch is sent until its time is over.
+    pub(crate) persistent: bool,
+    /// The shortest time that a batch backs off.
+    pub(crate) backoff_us: u64,
+    /// A record gets through within this time where nothing is wrong any more: its linger, one request that is answered late, and
+    /// the backoffs of what is asked on its way: a connection, metadata, a producer id, the batch.
+    pub(crate) patience_us: u64,
 }
 
 impl Terms {
@@ -42,6 +52,13 @@ impl Terms {
             idempotent: config.enable_idempotence,
             answered: config.acks != Acks::None,
             self_contained: config.compression == Compression::None || in_core,
+            persistent: config.retries >= i32::MAX as u32,
+            patience_us: us(config.linger_ms)
+                + us(config.request_timeout_ms)
+                + 2 * us(config.reconnect_backoff_max_ms.max(config.reconnect_backoff_ms))
+                + 4 * us(config.retry_backoff_max_ms.max(config.retry_backoff_ms))
+                + 1_000_000,
+            backoff_us: us(config.retry_backoff_ms.min(config.retry_backoff_max_ms)) / 5 * 4,
         }
     }
 }
@@ -80,6 +97,8 @@ struct Carried {
     base_sequence: i32,
     crc: u32,
     stored: bool,
+    /// It has to back off before it comes again.
+    refused: bool,
 }
 
 /// What is known of one partition's batches.
@@ -90,6 +109,25 @@ struct Part {
     open: Vec<(i32, u32)>,
     /// One was answered well.
     proven: bool,
+    /// Batches of this identity that were refused.
+    refused: Vec<Refused>,
+}
+
+/// A batch that has to back off.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    base_sequence: i32,
+    crc: u32,
+    /// When the producer read that.
+    at_us: u64,
+    /// What was known of leaders then.
+    news: u64,
+}
+
+impl Refused {
+    fn is(&self, base_sequence: i32, crc: u32) -> bool {
+        (self.base_sequence, self.crc) == (base_sequence, crc)
+    }
 }
 
 /// Reads the history once, as it grows.
@@ -102,6 +140,15 @@ pub(crate) struct Watch {
     asked: BTreeMap<(ConnectionId, i32), Vec<Carried>>,
     /// A broker read batches of a topic that nobody knows any more.
     nameless: bool,
+    /// Codes that were answered, by topic and partition; without a topic if the broker did not know its id.
+    codes: BTreeSet<(Option<u32>, i32, i16)>,
+    /// How often the producer may have heard of leaders: where there is a new one, nothing backs off (KAFKA-15415).
+    pub(crate) refreshes: u64,
+    moves: u64,
+    /// Connections that ended. What they had carried may arrive late.
+    ended: BTreeSet<ConnectionId>,
+    /// Bytes changed on their way to the producer: what it read is not what was answered.
+    pub(crate) deceived: bool,
 }
 
 impl Watch {
@@ -113,11 +160,16 @@ impl Watch {
             parts: BTreeMap::new(),
             asked: BTreeMap::new(),
             nameless: false,
+            codes: BTreeSet::new(),
+            refreshes: 0,
+            moves: 0,
+            ended: BTreeSet::new(),
+            deceived: false,
         }
     }
 
     /// A broker read a request. What is wrong with it, in words.
-    pub(crate) fn read(&mut self, request: &SeenRequest) -> Result<(), String> {
+    pub(crate) fn read(&mut self, now_us: u64, request: &SeenRequest) -> Result<(), String> {
         if request.batches.is_empty() {
             return Ok(());
         }
@@ -125,8 +177,15 @@ impl Watch {
         let mut carried = Vec::with_capacity(request.batches.len());
         self.nameless |= request.batches.iter().any(|batch| batch.topic.is_empty());
         // Which topic an id stood for that nobody has any more is not known: two of them are not one.
-        for batch in request.batches.iter().filter(|batch| !batch.topic.is_empty()) {
+        for batch in &request.batches {
+            if batch.topic.is_empty() {
+                self.codes.insert((None, batch.partition, batch.error_code));
+                continue;
+            }
             let topic = self.topic(&batch.topic);
+            if batch.error_code != crate::error::NONE {
+                self.codes.insert((Some(topic), batch.partition, batch.error_code));
+            }
             let part = (topic, batch.partition);
             if carried.iter().any(|other: &Carried| other.part == part) {
                 return Err(format!("two batches for one partition in {request:?}"));
@@ -137,7 +196,13 @@ impl Watch {
                 base_sequence: batch.base_sequence,
                 crc: batch.crc,
                 stored: matches!(batch.error_code, crate::error::NONE | crate::error::DUPLICATE_SEQUENCE_NUMBER),
+                refused: PATIENCE.contains(&batch.error_code),
             });
+            self.moves +=
+                u64::from(ErrorCode::from(batch.error_code).is_retriable() && !PATIENCE.contains(&batch.error_code));
+            if !self.ended.contains(&request.connection) {
+                self.backed_off(now_us, part, batch)?;
+            }
             let is_new = self.freeze(topic, batch)?;
             self.open(part, batch, is_new)?;
         }
@@ -197,6 +262,20 @@ impl Watch {
         Ok(true)
     }
 
+    /// A batch that was refused comes again only after `retry.backoff.ms`, less its jitter.
+    fn backed_off(&self, now_us: u64, key: (u32, i32), batch: &SeenBatch) -> Result<(), String> {
+        let Some(part) = self.parts.get(&key) else { return Ok(()) };
+        if part.identity != (batch.producer_id, batch.producer_epoch) {
+            return Ok(());
+        }
+        let news = self.refreshes + self.moves;
+        let known = part.refused.iter().find(|known| known.is(batch.base_sequence, batch.crc));
+        match known.filter(|known| known.news == news && now_us < known.at_us + self.terms.backoff_us) {
+            Some(known) => Err(format!("refused at {} us and sent again without a backoff: {batch:?}", known.at_us)),
+            None => Ok(()),
+        }
+    }
+
     /// A broker remembers five batches of a producer and partition: more must not be in doubt.
     fn open(&mut self, key: (u32, i32), batch: &SeenBatch, is_new: bool) -> Result<(), String> {
         let part = self.parts.entry(key).or_default();
@@ -217,13 +296,22 @@ impl Watch {
     }
 
     /// The producer read the answer to a request.
-    pub(crate) fn answered(&mut self, connection: ConnectionId, correlation_id: i32) {
+    pub(crate) fn answered(&mut self, now_us: u64, connection: ConnectionId, correlation_id: i32) {
         let carried = self.asked.remove(&(connection, correlation_id)).unwrap_or_default();
+        for batch in carried.iter().filter(|batch| batch.refused) {
+            if let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) {
+                let Carried { base_sequence, crc, .. } = *batch;
+                part.refused.retain(|known| !known.is(base_sequence, crc));
+                let news = self.refreshes + self.moves;
+                part.refused.push(Refused { base_sequence, crc, at_us: now_us, news });
+            }
+        }
         for batch in carried.iter().filter(|batch| batch.stored) {
             let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) else {
                 continue;
             };
             part.proven = true;
+            part.refused.retain(|known| !known.is(batch.base_sequence, batch.crc));
             // With sequence numbers a stored batch proves that all before it are stored.
             part.open.retain(|(sequence, crc)| {
                 let later = batch.base_sequence >= 0 && is_later(*sequence, batch.base_sequence);
@@ -232,8 +320,34 @@ impl Watch {
         }
     }
 
+    /// Whether a broker answered with this code for a partition.
+    pub(crate) fn was_answered(&self, topic: &str, partition: i32, code: ErrorCode) -> bool {
+        let code = code.code();
+        let known = self.topics.get(topic);
+        let by_name = known.is_some_and(|topic| self.codes.contains(&(Some(*topic), partition, code)));
+        by_name || self.deceived || self.codes.contains(&(None, partition, code))
+    }
+
+    /// Takes one code for another, for tests.
+    #[cfg(test)]
+    pub(crate) fn mistake(&mut self, code: ErrorCode, other: ErrorCode) {
+        let of = |(topic, partition, own)| (topic, partition, if own == code.code() { other.code() } else { own });
+        self.codes = std::mem::take(&mut self.codes).into_iter().map(of).collect();
+    }
+
+    /// Whether a record of a partition may fail with this code; −1 is none.
+    pub(crate) fn may_fail(&self, topic: &str, partition: i32, code: ErrorCode) -> bool {
+        // What the cluster says of a topic, it says of records that wait for a partition. What may pass is final only when
+        // the retries are used up, and then it may be the producer's own word on a connection.
+        let by_topic = matches!(code, ErrorCode::INVALID_TOPIC_EXCEPTION | ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        by_topic && partition < 0
+            || !self.terms.persistent && code.is_retriable()
+            || self.was_answered(topic, partition, code)
+    }
+
     /// A connection ended: nothing more is answered on it.
     pub(crate) fn ended(&mut self, connection: ConnectionId) {
+        self.ended.insert(connection);
         let all = (connection, i32::MIN)..=(connection, i32::MAX);
         let left: Vec<_> = self.asked.range(all).map(|(key, _)| *key).collect();
         for key in left {
@@ -299,8 +413,8 @@ mod tests {
     #[test]
     fn a_batch_may_come_again_but_not_with_other_records() {
         let mut watch = watch();
-        watch.read(&request(1, vec![batch(0, 0)])).unwrap();
-        watch.read(&request(2, vec![batch(0, 0)])).unwrap();
+        watch.read(0, &request(1, vec![batch(0, 0)])).unwrap();
+        watch.read(0, &request(2, vec![batch(0, 0)])).unwrap();
         for change in [
             |batch: &mut SeenBatch| batch.crc += 1,
             |batch: &mut SeenBatch| batch.records += 1,
@@ -310,69 +424,90 @@ mod tests {
             change(&mut other);
             let wrong = self::watch();
             let mut wrong = Watch { frozen: watch.frozen.clone(), topics: watch.topics.clone(), ..wrong };
-            assert!(wrong.read(&request(3, vec![other])).unwrap_err().contains("given to other records"));
+            assert!(wrong.read(0, &request(3, vec![other])).unwrap_err().contains("given to other records"));
         }
         // Refused records are nowhere, so others may have their place.
         let refused = SeenBatch { error_code: 10, appended: false, ..batch(0, 2) };
-        watch.read(&request(4, vec![refused])).unwrap();
-        watch.read(&request(5, vec![SeenBatch { records: 1, ..batch(0, 2) }])).unwrap();
+        watch.read(0, &request(4, vec![refused])).unwrap();
+        watch.read(0, &request(5, vec![SeenBatch { records: 1, ..batch(0, 2) }])).unwrap();
         let again = SeenBatch { error_code: 10, appended: false, ..batch(0, 2) };
-        watch.read(&request(6, vec![again])).unwrap();
-        assert!(watch.read(&request(6, vec![SeenBatch { records: 3, ..batch(0, 2) }])).is_err());
+        watch.read(0, &request(6, vec![again])).unwrap();
+        assert!(watch.read(0, &request(6, vec![SeenBatch { records: 3, ..batch(0, 2) }])).is_err());
         // A batch of unknown fate that was found too large comes in parts, never in more records.
-        watch.read(&request(8, vec![batch(0, 4)])).unwrap();
-        watch.read(&request(8, vec![SeenBatch { error_code: 10, appended: false, ..batch(0, 4) }])).unwrap();
-        assert!(watch.read(&request(8, vec![SeenBatch { crc: 1, ..batch(0, 4) }])).is_err());
-        watch.read(&request(8, vec![SeenBatch { records: 1, crc: 1, ..batch(0, 4) }])).unwrap();
+        watch.read(0, &request(8, vec![batch(0, 4)])).unwrap();
+        watch.read(0, &request(8, vec![SeenBatch { error_code: 10, appended: false, ..batch(0, 4) }])).unwrap();
+        assert!(watch.read(0, &request(8, vec![SeenBatch { crc: 1, ..batch(0, 4) }])).is_err());
+        watch.read(0, &request(8, vec![SeenBatch { records: 1, crc: 1, ..batch(0, 4) }])).unwrap();
         // Another epoch is another name.
         let other = SeenBatch { producer_epoch: 1, crc: 5, ..batch(0, 0) };
-        watch.read(&request(7, vec![other])).unwrap();
+        watch.read(0, &request(7, vec![other])).unwrap();
     }
 
     #[test]
     fn a_request_holds_one_batch_of_a_partition_and_no_more_than_allowed() {
         let twice = request(1, vec![batch(0, 0), batch(1, 0), batch(0, 2)]);
-        assert!(watch().read(&twice).unwrap_err().contains("two batches for one partition"));
+        assert!(watch().read(0, &twice).unwrap_err().contains("two batches for one partition"));
         let large = request(1, (0..11).map(|partition| batch(partition, 0)).collect());
-        assert!(watch().read(&large).unwrap_err().contains("max.request.size is 1000"));
-        watch().read(&request(1, (0..10).map(|partition| batch(partition, 0)).collect())).unwrap();
+        assert!(watch().read(0, &large).unwrap_err().contains("max.request.size is 1000"));
+        watch().read(0, &request(1, (0..10).map(|partition| batch(partition, 0)).collect())).unwrap();
         // Two topics, of neither of which the broker knows the id.
         let nameless = || SeenBatch { topic: String::new(), error_code: 100, appended: false, ..batch(0, 0) };
-        watch().read(&request(1, vec![nameless(), nameless()])).unwrap();
+        watch().read(0, &request(1, vec![nameless(), nameless()])).unwrap();
     }
 
     #[test]
     fn no_more_than_five_batches_of_a_partition_are_in_doubt() {
         let mut watch = watch();
         for n in 0..5 {
-            watch.read(&request(n, vec![batch(0, 2 * n)])).unwrap();
+            watch.read(0, &request(n, vec![batch(0, 2 * n)])).unwrap();
         }
         // Again is not more, and another partition has its own five.
-        watch.read(&request(5, vec![batch(0, 4)])).unwrap();
-        watch.read(&request(6, vec![batch(1, 0)])).unwrap();
+        watch.read(0, &request(5, vec![batch(0, 4)])).unwrap();
+        watch.read(0, &request(6, vec![batch(1, 0)])).unwrap();
         assert!(!watch.is_clear("t", 0));
-        watch.answered(ConnectionId(1), 1);
+        watch.answered(0, ConnectionId(1), 1);
         for n in 5..7 {
-            watch.read(&request(n + 2, vec![batch(0, 2 * n)])).unwrap();
+            watch.read(0, &request(n + 2, vec![batch(0, 2 * n)])).unwrap();
         }
-        assert!(watch.read(&request(9, vec![batch(0, 14)])).unwrap_err().contains("6 batches"));
+        assert!(watch.read(0, &request(9, vec![batch(0, 14)])).unwrap_err().contains("6 batches"));
     }
 
     #[test]
     fn refusals_keep_a_batch_in_doubt_and_later_answers_settle_earlier_batches() {
         let mut watch = watch();
         let refused = SeenBatch { error_code: crate::error::NOT_LEADER_OR_FOLLOWER, ..batch(0, 0) };
-        watch.read(&request(1, vec![refused])).unwrap();
-        watch.answered(ConnectionId(1), 1);
+        watch.read(0, &request(1, vec![refused])).unwrap();
+        watch.answered(0, ConnectionId(1), 1);
         assert!(!watch.is_clear("t", 0));
-        watch.read(&request(2, vec![batch(0, 2)])).unwrap();
-        watch.answered(ConnectionId(1), 2);
+        watch.read(0, &request(2, vec![batch(0, 2)])).unwrap();
+        watch.answered(0, ConnectionId(1), 2);
         assert!(watch.is_clear("t", 0) && !watch.is_clear("t", 1) && !watch.is_clear("u", 0));
         // A connection that ended answers nothing any more.
-        watch.read(&request(3, vec![batch(0, 4)])).unwrap();
+        watch.read(0, &request(3, vec![batch(0, 4)])).unwrap();
         watch.ended(ConnectionId(1));
-        watch.answered(ConnectionId(1), 3);
+        watch.answered(0, ConnectionId(1), 3);
         assert!(!watch.is_clear("t", 0));
+    }
+
+    #[test]
+    fn a_refused_batch_backs_off() {
+        let refused = SeenBatch { error_code: 19, appended: false, ..batch(0, 0) };
+        let begin = || {
+            let mut watch = watch();
+            watch.read(0, &request(1, vec![refused.clone()])).unwrap();
+            watch.answered(1000, ConnectionId(1), 1);
+            watch
+        };
+        assert!(begin().read(80_999, &request(2, vec![batch(0, 0)])).unwrap_err().contains("without a backoff"));
+        begin().read(81_000, &request(2, vec![batch(0, 0)])).unwrap();
+        begin().read(2000, &request(2, vec![batch(1, 0)])).unwrap();
+        // There may be a new leader, or a connection that ended long ago speaks.
+        let mut news = begin();
+        news.refreshes += 1;
+        news.read(2000, &request(2, vec![batch(0, 0)])).unwrap();
+        let mut late = begin();
+        late.ended(ConnectionId(1));
+        late.read(2000, &request(2, vec![batch(0, 0)])).unwrap();
     }
 
     #[test]
