@@ -337,6 +337,7 @@ impl World {
     /// transport that reads a clock, waits for a lock, and calls. Deadlines are still served in time.
     pub fn set_clock_lag(&mut self, us: u64) {
         self.clock_lag_us = us;
+        self.watch.terms.lag_us = self.watch.terms.lag_us.max(us);
     }
 
     // ---- time ----

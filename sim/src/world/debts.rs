@@ -108,7 +108,9 @@ impl Debts {
             {
                 Some("and no broker said so")
             }
-            DeliveryError::TimedOut { .. } if entry.is_some_and(|(at, _)| now_us < at + watch.terms.delivery_us) => {
+            DeliveryError::TimedOut { .. }
+                if entry.is_some_and(|(at, _)| now_us + watch.terms.lag_us < at + watch.terms.delivery_us) =>
+            {
                 Some("and delivery.timeout.ms is not over")
             }
             // What is too large by itself is not sent until its time is over.

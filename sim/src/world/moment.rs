@@ -158,7 +158,8 @@ impl World {
         let stuck = |link: &Link| link.shown.len() > 0 || link.talk.is_mid_request();
         let late = |link: &Link| {
             let oldest = link.talk.oldest();
-            oldest.is_some_and(|asked| self.now_us >= asked.asked_us + self.watch.terms.request_us + asked.throttled_us)
+            let now_us = self.now_us + self.watch.terms.lag_us;
+            oldest.is_some_and(|asked| now_us >= asked.asked_us + self.watch.terms.request_us + asked.throttled_us)
         };
         self.links.iter().filter(|link| link.conn.is_some() && (late(link) || stuck(link))).count() as u32
     }

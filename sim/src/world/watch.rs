@@ -34,6 +34,8 @@ pub(crate) struct Terms {
     /// A record gets through within this time where nothing is wrong any more: its linger, one request that is answered late, and
     /// the backoffs of what is asked on its way: a connection, metadata, a producer id, the batch.
     pub(crate) patience_us: u64,
+    /// By how much the times that the producer is told may have been older than the world's: what it does early by that is in time.
+    pub(crate) lag_us: u64,
 }
 
 impl Terms {
@@ -58,6 +60,7 @@ impl Terms {
                 + 2 * us(config.reconnect_backoff_max_ms.max(config.reconnect_backoff_ms))
                 + 4 * us(config.retry_backoff_max_ms.max(config.retry_backoff_ms))
                 + 1_000_000,
+            lag_us: 0,
             backoff_us: us(config.retry_backoff_ms.min(config.retry_backoff_max_ms)) / 5 * 4,
         }
     }
