@@ -374,6 +374,8 @@ impl World {
     /// One write. Whether it was a short one; `None` if there was nothing to write.
     fn write_once(&mut self, at: usize, conn: ConnId) -> Option<bool> {
         let now = self.now();
+        self.watch.refreshes = self.producer.stats().metadata_refreshes.into();
+        let news = self.watch.news();
         let link = &mut self.links[at];
         let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
         if self.random.chance(self.network.vectored_permille) {
@@ -404,7 +406,7 @@ impl World {
         for (index, slice) in slices.iter().enumerate() {
             let piece = &slice[..left.min(slice.len())];
             left -= piece.len();
-            link.talk.ask(self.now_us, piece, |api_key| answered || api_key != Api::Produce.key());
+            link.talk.ask((self.now_us, news), piece, |api_key| answered || api_key != Api::Produce.key());
             if let Some((arrives, joined)) = route
                 && !link.forgotten
                 && !piece.is_empty()
@@ -642,7 +644,7 @@ impl World {
                 let (id, watch, now_us) = (link.id, &mut self.watch, self.now_us);
                 link.talk.answer(piece, |asked| {
                     if let Some(id) = id {
-                        watch.answered(now_us, id, asked.correlation_id);
+                        watch.answered(now_us, id, asked.correlation_id, asked.news);
                     }
                 });
             }

@@ -16,6 +16,8 @@ pub(crate) struct Asked {
     pub(crate) correlation_id: i32,
     /// When its first byte was taken.
     pub(crate) asked_us: u64,
+    /// What was known of leaders then; see [`Watch`](super::watch::Watch).
+    pub(crate) news: u64,
     /// The broker asked for so much patience meanwhile.
     pub(crate) throttled_us: u64,
 }
@@ -74,7 +76,7 @@ pub(crate) struct Talk {
 
 impl Talk {
     /// Bytes of requests. `expects`: whether a request of this API will be answered.
-    pub(crate) fn ask(&mut self, now_us: u64, mut bytes: &[u8], expects: impl Fn(i16) -> bool) {
+    pub(crate) fn ask(&mut self, (now_us, news): (u64, u64), mut bytes: &[u8], expects: impl Fn(i16) -> bool) {
         while !bytes.is_empty() {
             if self.requests.head.is_empty() {
                 self.began_us = now_us;
@@ -85,6 +87,7 @@ impl Talk {
                     api_key: self.requests.i16(4),
                     correlation_id: self.requests.i32(8),
                     asked_us: self.began_us,
+                    news,
                     throttled_us: 0,
                 });
             }
@@ -178,7 +181,7 @@ mod tests {
         for piece in [1, 3, 5, 12, 13, 1000] {
             let mut talk = Talk::default();
             for bytes in up.chunks(piece) {
-                talk.ask(7, bytes, |_| true);
+                talk.ask((7, 0), bytes, |_| true);
             }
             assert_eq!((talk.waiting(), talk.oldest().unwrap().api_key, talk.is_mid_request()), (3, 18, false));
             let mut told = Vec::new();
@@ -187,7 +190,7 @@ mod tests {
             }
             assert_eq!((told, talk.waiting(), talk.answered()), (vec![1, 2, 3], 0, 3));
             // Half an answer tells, but the request still waits.
-            talk.ask(7, &request(0, 4, 0), |_| true);
+            talk.ask((7, 0), &request(0, 4, 0), |_| true);
             let mut told = 0;
             talk.answer(&answer(4, 10)[..9], |_| told += 1);
             assert_eq!((told, talk.waiting()), (1, 1));
@@ -197,9 +200,9 @@ mod tests {
     #[test]
     fn what_nobody_asked_for_answers_nothing() {
         let mut talk = Talk::default();
-        talk.ask(0, &request(0, 1, 4), |api_key| api_key != 0);
+        talk.ask((0, 0), &request(0, 1, 4), |api_key| api_key != 0);
         assert_eq!(talk.waiting(), 0);
-        talk.ask(0, &request(3, 2, 4), |api_key| api_key != 0);
+        talk.ask((0, 0), &request(3, 2, 4), |api_key| api_key != 0);
         talk.answer(&answer(1, 3), |_| panic!("acks=0 is not answered"));
         assert!(talk.is_confused());
         talk.answer(&[0xff; 40], |_| panic!("garbage answers nothing"));

@@ -100,8 +100,7 @@ struct Carried {
     base_sequence: i32,
     crc: u32,
     stored: bool,
-    /// It has to back off before it comes again.
-    refused: bool,
+    code: i16,
 }
 
 /// What is known of one partition's batches.
@@ -123,7 +122,7 @@ struct Refused {
     crc: u32,
     /// When the producer read that.
     at_us: u64,
-    /// What was known of leaders then.
+    /// What was known of leaders when it was sent.
     news: u64,
 }
 
@@ -199,10 +198,8 @@ impl Watch {
                 base_sequence: batch.base_sequence,
                 crc: batch.crc,
                 stored: matches!(batch.error_code, crate::error::NONE | crate::error::DUPLICATE_SEQUENCE_NUMBER),
-                refused: PATIENCE.contains(&batch.error_code),
+                code: batch.error_code,
             });
-            self.moves +=
-                u64::from(ErrorCode::from(batch.error_code).is_retriable() && !PATIENCE.contains(&batch.error_code));
             if !self.ended.contains(&request.connection) {
                 self.backed_off(now_us, part, batch)?;
             }
@@ -265,15 +262,19 @@ impl Watch {
         Ok(true)
     }
 
+    /// Counts what the producer may have heard of leaders.
+    pub(crate) fn news(&self) -> u64 {
+        self.refreshes + self.moves
+    }
+
     /// A batch that was refused comes again only after `retry.backoff.ms`, less its jitter.
     fn backed_off(&self, now_us: u64, key: (u32, i32), batch: &SeenBatch) -> Result<(), String> {
         let Some(part) = self.parts.get(&key) else { return Ok(()) };
         if part.identity != (batch.producer_id, batch.producer_epoch) {
             return Ok(());
         }
-        let news = self.refreshes + self.moves;
         let known = part.refused.iter().find(|known| known.is(batch.base_sequence, batch.crc));
-        match known.filter(|known| known.news == news && now_us < known.at_us + self.terms.backoff_us) {
+        match known.filter(|known| known.news == self.news() && now_us < known.at_us + self.terms.backoff_us) {
             Some(known) => Err(format!("refused at {} us and sent again without a backoff: {batch:?}", known.at_us)),
             None => Ok(()),
         }
@@ -299,14 +300,21 @@ impl Watch {
     }
 
     /// The producer read the answer to a request.
-    pub(crate) fn answered(&mut self, now_us: u64, connection: ConnectionId, correlation_id: i32) {
+    /// `news`: what [`Self::news`] was when the request was formed.
+    pub(crate) fn answered(&mut self, now_us: u64, connection: ConnectionId, correlation_id: i32, news: u64) {
         let carried = self.asked.remove(&(connection, correlation_id)).unwrap_or_default();
-        for batch in carried.iter().filter(|batch| batch.refused) {
+        let moved = |batch: &&Carried| ErrorCode::from(batch.code).is_retriable() && !PATIENCE.contains(&batch.code);
+        self.moves += carried.iter().filter(moved).count() as u64;
+        for batch in carried.iter().filter(|batch| PATIENCE.contains(&batch.code)) {
             if let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) {
                 let Carried { base_sequence, crc, .. } = *batch;
                 part.refused.retain(|known| !known.is(base_sequence, crc));
-                let news = self.refreshes + self.moves;
                 part.refused.push(Refused { base_sequence, crc, at_us: now_us, news });
+            }
+        }
+        for batch in carried.iter().filter(|batch| is_final(batch.code)) {
+            if let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) {
+                part.open.retain(|own| *own != (batch.base_sequence, batch.crc));
             }
         }
         for batch in carried.iter().filter(|batch| batch.stored) {
@@ -364,6 +372,12 @@ impl Watch {
         // A batch without a name may be one of this partition's, and in doubt.
         !self.nameless && part.is_some_and(|part| part.proven && part.open.is_empty())
     }
+}
+
+/// Whether a batch that is answered with this code never comes again. (What is too large comes in parts, what is corrupt once more, and
+/// what is out of sequence under another epoch.)
+fn is_final(code: i16) -> bool {
+    !ErrorCode::from(code).is_retriable() && !matches!(code, 0 | 10 | 45 | 46 | 59)
 }
 
 /// Whether a sequence number comes after another one; after `i32::MAX` comes 0.
@@ -468,7 +482,7 @@ mod tests {
         watch.read(0, &request(5, vec![batch(0, 4)])).unwrap();
         watch.read(0, &request(6, vec![batch(1, 0)])).unwrap();
         assert!(!watch.is_clear("t", 0));
-        watch.answered(0, ConnectionId(1), 1);
+        watch.answered(0, ConnectionId(1), 1, 0);
         for n in 5..7 {
             watch.read(0, &request(n + 2, vec![batch(0, 2 * n)])).unwrap();
         }
@@ -480,15 +494,19 @@ mod tests {
         let mut watch = watch();
         let refused = SeenBatch { error_code: crate::error::NOT_LEADER_OR_FOLLOWER, ..batch(0, 0) };
         watch.read(0, &request(1, vec![refused])).unwrap();
-        watch.answered(0, ConnectionId(1), 1);
+        watch.answered(0, ConnectionId(1), 1, 0);
         assert!(!watch.is_clear("t", 0));
         watch.read(0, &request(2, vec![batch(0, 2)])).unwrap();
-        watch.answered(0, ConnectionId(1), 2);
+        watch.answered(0, ConnectionId(1), 2, 0);
         assert!(watch.is_clear("t", 0) && !watch.is_clear("t", 1) && !watch.is_clear("u", 0));
+        // What failed for good is not in doubt: it never comes again.
+        watch.read(0, &request(4, (4..8).map(|n| SeenBatch { error_code: 87, ..batch(n, 0) }).collect())).unwrap();
+        watch.answered(0, ConnectionId(1), 4, 0);
+        assert!((4..8).all(|n| watch.parts[&(0, n)].open.is_empty()));
         // A connection that ended answers nothing any more.
         watch.read(0, &request(3, vec![batch(0, 4)])).unwrap();
         watch.ended(ConnectionId(1));
-        watch.answered(0, ConnectionId(1), 3);
+        watch.answered(0, ConnectionId(1), 3, 0);
         assert!(!watch.is_clear("t", 0));
     }
 
@@ -498,7 +516,7 @@ mod tests {
         let begin = || {
             let mut watch = watch();
             watch.read(0, &request(1, vec![refused.clone()])).unwrap();
-            watch.answered(1000, ConnectionId(1), 1);
+            watch.answered(1000, ConnectionId(1), 1, 0);
             watch
         };
         assert!(begin().read(80_999, &request(2, vec![batch(0, 0)])).unwrap_err().contains("without a backoff"));
