@@ -398,7 +398,7 @@ impl World {
         let unchanged = link.lend(&slices, n);
         let answered = self.watch.terms.answered;
         let route = route(&mut self.random, &self.network, link, self.now_us, (Direction::ToBroker, n));
-        if !link.may_ask(self.now_us) {
+        if !link.may_ask(self.now_us + self.watch.terms.lag_us) {
             self.fail(format_args!("{conn:?}: a request although the broker asked for patience"));
         }
         let link = &mut self.links[at];

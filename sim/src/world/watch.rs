@@ -274,7 +274,9 @@ impl Watch {
             return Ok(());
         }
         let known = part.refused.iter().find(|known| known.is(batch.base_sequence, batch.crc));
-        match known.filter(|known| known.news == self.news() && now_us < known.at_us + self.terms.backoff_us) {
+        match known.filter(|known| {
+            known.news == self.news() && now_us + self.terms.lag_us < known.at_us + self.terms.backoff_us
+        }) {
             Some(known) => Err(format!("refused at {} us and sent again without a backoff: {batch:?}", known.at_us)),
             None => Ok(()),
         }
