@@ -175,12 +175,12 @@ impl State<'_> {
         new_epoch > old_epoch || leader_id != old_id
     }
 
-    /// Without an id, a lower epoch may as well be that of a topic that was made again. A refused batch would settle
+    /// Without an id in the answer, a lower epoch may as well be that of a topic that was made again. A refused batch would settle
     /// it (see `answered`), but where nothing can be sent nothing is refused: then whoever is named is tried. Should
     /// the answer lag behind after all, that one refuses, and nothing is lost.
     fn may_be_made_anew(&self, slot: u32, leader_id: i32) -> bool {
         let partition = self.partitions.at(slot);
-        if leader_id < 0 || self.topics.at(partition.topic.into()).has_id() {
+        if leader_id < 0 || self.topics.at(partition.topic.into()).id_told {
             return false;
         }
         let leader = (partition.leader != NONE).then(|| self.brokers.at(partition.leader.into()));

@@ -92,6 +92,7 @@ impl State<'_> {
         self.set_topic_error(slot, ErrorCode::NONE);
         let topic = self.topics.at_mut(slot.into());
         topic.wanted = false;
+        topic.id_told = id != NO_UUID;
         if id != NO_UUID && topic.id != id {
             // The topic was recreated: its epochs start over (KAFKA-13488).
             let recreated = topic.has_id();

@@ -18,8 +18,8 @@ impl State<'_> {
         let action = answer.error.produce_action(answer.base_offset);
         if let ProduceAction::Retry { refresh: true, .. } = action {
             let topic = self.partitions.at(slot).topic;
-            if !self.topics.at(topic.into()).has_id() {
-                // Without an id nothing tells a topic that was made again, its epochs from 0, from an answer
+            if !self.topics.at(topic.into()).id_told {
+                // Without an id, which brokers before 2.8 do not tell even if others did, nothing tells a topic that was made again, its epochs from 0, from an answer
                 // that lags behind (KAFKA-13488): after a refusal the next answer is believed.
                 self.partitions.at_mut(slot).leader_epoch = -1;
             }

@@ -16,6 +16,8 @@ pub(crate) struct Topic {
     pub(crate) asked: bool,
     /// The partition count was declared, not learned.
     pub(crate) declared: bool,
+    /// The last answer about it told an id. In a cluster of several versions one broker may, and another not.
+    pub(crate) id_told: bool,
     /// [`Event::Topic`](crate::Event::Topic) is due.
     pub(crate) changed: bool,
     /// A lasting metadata error was reported as a problem.
@@ -73,6 +75,7 @@ impl Topic {
             wanted: false,
             asked: false,
             declared: false,
+            id_told: false,
             changed: false,
             reported: false,
             name_len: 0,

@@ -5,6 +5,7 @@ use super::link::{Link, Stage};
 use super::network::{Direction, Network, Pieces};
 use super::random::Random;
 use crate::cluster::Cluster;
+use crate::history::SeenRequest;
 use crate::protocol::Api;
 use klamm_core::{Action, ConnId, Disconnect, Event, Instant, Producer, Target};
 use std::net::IpAddr;
@@ -642,8 +643,13 @@ impl World {
             if let Some(link) = self.links.iter_mut().find(|link| link.conn == Some(conn)) {
                 answered = link.talk.answered();
                 let (id, watch, now_us) = (link.id, &mut self.watch, self.now_us);
+                let requests = self.cluster.requests();
                 link.talk.answer(piece, |asked| {
                     if let Some(id) = id {
+                        // An answer that waited for replicas may say something else than when its request was read.
+                        let of =
+                            |seen: &&SeenRequest| (seen.connection, seen.correlation_id) == (id, asked.correlation_id);
+                        requests.iter().rev().find(of).into_iter().for_each(|request| watch.amend(request));
                         watch.answered(now_us, id, asked.correlation_id, asked.news);
                     }
                 });

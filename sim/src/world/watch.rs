@@ -197,7 +197,7 @@ impl Watch {
                 identity: (batch.producer_id, batch.producer_epoch),
                 base_sequence: batch.base_sequence,
                 crc: batch.crc,
-                stored: matches!(batch.error_code, crate::error::NONE | crate::error::DUPLICATE_SEQUENCE_NUMBER),
+                stored: is_stored(batch.error_code),
                 code: batch.error_code,
             });
             if !self.ended.contains(&request.connection) {
@@ -301,6 +301,21 @@ impl Watch {
         Ok(())
     }
 
+    /// What a request was answered with in the end.
+    pub(crate) fn amend(&mut self, request: &SeenRequest) {
+        let Some(carried) = self.asked.get_mut(&(request.connection, request.correlation_id)) else { return };
+        for batch in carried {
+            let (topic, partition) = batch.part;
+            let own = |seen: &&SeenBatch| seen.partition == partition && self.topics.get(&seen.topic) == Some(&topic);
+            let Some(seen) = request.batches.iter().find(own).filter(|seen| seen.error_code != batch.code) else {
+                continue;
+            };
+            batch.code = seen.error_code;
+            batch.stored = is_stored(seen.error_code);
+            self.codes.insert((Some(topic), partition, seen.error_code));
+        }
+    }
+
     /// The producer read the answer to a request.
     /// `news`: what [`Self::news`] was when the request was formed.
     pub(crate) fn answered(&mut self, now_us: u64, connection: ConnectionId, correlation_id: i32, news: u64) {
@@ -374,6 +389,11 @@ impl Watch {
         // A batch without a name may be one of this partition's, and in doubt.
         !self.nameless && part.is_some_and(|part| part.proven && part.open.is_empty())
     }
+}
+
+/// Codes that say that the batch is in the log.
+fn is_stored(code: i16) -> bool {
+    matches!(code, crate::error::NONE | crate::error::DUPLICATE_SEQUENCE_NUMBER)
 }
 
 /// Whether a batch that is answered with this code never comes again. (What is too large comes in parts, what is corrupt once more, and
