@@ -34,6 +34,12 @@
 //! * a batch leaves when `linger.ms` is over, if its leader is connected and idle, does not throttle, and nothing of its
 //!   partition is in doubt; no request waits longer than `request.timeout.ms` (and what brokers throttle), no connection is
 //!   opened for longer than `socket.connection.setup.timeout.max.ms` and its jitter;
+//! * a failure has a reason: a code that a broker gave to that partition (or the cluster to a topic, or one that ended the
+//!   producer), a delivery timeout that is over, a record that a broker found too large, a close;
+//! * one `Flushed` for each flush, in the moment of its last outcome; `Writable` after `Full` at the latest when all memory is
+//!   free; `Closed` by its deadline, as the last event;
+//! * a refused batch is sent again only after `retry.backoff.ms` less its jitter, unless there may be a new leader; nothing is
+//!   sent while a broker asked for patience; an answer that nobody asked for ends its connection;
 //! * no more memory is free than there is, and all of it is once nothing is outstanding;
 //! * a deadline that was served is gone: the producer never asks to be called in a loop;
 //! * bytes that the producer lent to the network do not change until they are taken;
@@ -41,7 +47,8 @@
 //!
 //! From time to time when every record has its outcome, and in [`World::verify`], as far as [`Checks`] wants it:
 //!
-//! * delivered records lie in the log at the partition and offset told, unchanged, each at a place of its own;
+//! * delivered records lie in the log at the partition and offset told, unchanged, each at a place of its own, and those of
+//!   which no offset was told somewhere;
 //! * records said to be `NotWritten` are in no log, and logs hold nothing that was not accepted;
 //! * with idempotence nothing is there twice and each log keeps the order of acceptance.
 //!
