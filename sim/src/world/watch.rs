@@ -244,7 +244,15 @@ impl Watch {
         if batch.producer_id < 0 {
             return Ok(true);
         }
-        let name = (topic, batch.partition, batch.producer_id, batch.producer_epoch, batch.base_sequence);
+        let named = |sequence| (topic, batch.partition, batch.producer_id, batch.producer_epoch, sequence);
+        let name = named(batch.base_sequence);
+        if batch.base_sequence > HALF {
+            // Numbers wrap: those that lie so far behind will be given again.
+            let behind = self.frozen.range(named(0)..named(batch.base_sequence - HALF)).map(|(name, _)| *name);
+            for name in behind.collect::<Vec<_>>() {
+                self.frozen.remove(&name);
+            }
+        }
         let refused = batch.error_code != crate::error::NONE && !batch.appended;
         let too_large = batch.error_code == crate::error::MESSAGE_TOO_LARGE;
         let now = Frozen { crc: batch.crc, records: batch.records, bytes: batch.bytes, refused, too_large };
@@ -477,6 +485,11 @@ mod tests {
         watch.read(0, &request(8, vec![SeenBatch { error_code: 10, appended: false, ..batch(0, 4) }])).unwrap();
         assert!(watch.read(0, &request(8, vec![SeenBatch { crc: 1, ..batch(0, 4) }])).is_err());
         watch.read(0, &request(8, vec![SeenBatch { records: 1, crc: 1, ..batch(0, 4) }])).unwrap();
+        // After the wrap the first numbers come again.
+        let mut round = self::watch();
+        round.read(0, &request(9, vec![batch(0, 0)])).unwrap();
+        round.read(0, &request(9, vec![batch(0, i32::MAX - 1)])).unwrap();
+        round.read(0, &request(9, vec![SeenBatch { crc: 7, ..batch(0, 0) }])).unwrap();
         // Another epoch is another name.
         let other = SeenBatch { producer_epoch: 1, crc: 5, ..batch(0, 0) };
         watch.read(0, &request(7, vec![other])).unwrap();

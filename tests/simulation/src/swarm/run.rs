@@ -14,6 +14,8 @@ const REST_MS: u64 = 10_000;
 const LAST_RECORDS: u32 = 24;
 /// Milliseconds within which a producer with nothing to do closes.
 const CLOSE_MS: u64 = 1000;
+/// No refresh of metadata backs off for longer.
+const REFRESH_BACKOFF_MS: u64 = 4000;
 /// An hour.
 const IDLE_MS: u64 = 3_600_000;
 /// Wake-ups of an idle producer for each refresh of its metadata: the refresh itself, and connections that come and go with it.
@@ -213,10 +215,15 @@ impl Run {
         let age_ms = self.plan.metadata_age_ms;
         let idle_ms = IDLE_MS.min(40 * age_ms);
         let (before, produced) = (self.world.wakeups(), produces(&self.world).count());
+        let refreshed = self.world.stats().metadata_refreshes;
         self.world.run_for(idle_ms);
         let woken = self.world.wakeups() - before;
         let most = (idle_ms / age_ms + 2) * WAKEUPS_PER_REFRESH;
         assert!(woken <= most, "woken {woken} times in {idle_ms} ms of idleness, {most} are allowed");
+        let refreshed = u64::from(self.world.stats().metadata_refreshes - refreshed);
+        // Answers that bring nothing new are asked for with a backoff (PRODUCER g.1).
+        let least = (idle_ms / (age_ms + REFRESH_BACKOFF_MS) * 3 / 4).saturating_sub(1);
+        assert!(refreshed >= least, "{refreshed} times metadata in {idle_ms} ms, {least} are due");
         assert_eq!(produces(&self.world).count(), produced, "produced something in idleness");
         assert_eq!(self.world.unsettled(), 0);
     }
