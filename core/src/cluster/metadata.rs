@@ -94,14 +94,12 @@ impl State<'_> {
         topic.wanted = false;
         topic.id_told = id != NO_UUID;
         if id != NO_UUID && topic.id != id {
-            // The topic was recreated: its epochs start over (KAFKA-13488).
+            // The topic was recreated, or was while brokers told no ids: its epochs start over (KAFKA-13488).
             let recreated = topic.has_id();
             topic.previous_id = topic.id;
             topic.id = id;
             self.cluster.reading.progress = true;
-            if recreated {
-                self.begin_anew(slot);
-            }
+            self.begin_anew(slot, recreated);
         }
         let topic = self.topics.at(slot.into());
         if topic.partitions < 0 || topic.declared {
@@ -127,9 +125,9 @@ impl State<'_> {
         }
     }
 
-    /// The topic was made again. Requests that are being written go on with its former id: bytes that
+    /// The topic has another id. Requests that are being written go on with its former one, if it had any: bytes that
     /// were lent do not change.
-    fn begin_anew(&mut self, topic: u16) {
+    fn begin_anew(&mut self, topic: u16, had_id: bool) {
         for slot in 0..self.partitions.len() {
             let partition = self.partitions.at_mut(slot);
             if !partition.in_use || partition.topic != topic {
@@ -137,7 +135,7 @@ impl State<'_> {
             }
             partition.leader_epoch = -1;
             let mut batch = partition.queue.front();
-            while batch != NIL && self.batches.at(batch).attempts > 0 {
+            while had_id && batch != NIL && self.batches.at(batch).attempts > 0 {
                 self.batches.at_mut(batch).former_id = true;
                 batch = List::<InQueue>::after(&self.batches, batch);
             }

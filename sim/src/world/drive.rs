@@ -7,6 +7,7 @@ use super::random::Random;
 use crate::cluster::Cluster;
 use crate::history::SeenRequest;
 use crate::protocol::Api;
+use crate::protocol::Api;
 use klamm_core::{Action, ConnId, Disconnect, Event, Instant, Producer, Target};
 use std::net::IpAddr;
 
@@ -651,6 +652,8 @@ impl World {
                             |seen: &&SeenRequest| (seen.connection, seen.correlation_id) == (id, asked.correlation_id);
                         requests.iter().rev().find(of).into_iter().for_each(|request| watch.amend(request));
                         watch.answered(now_us, id, asked.correlation_id, asked.news);
+                        // Leaders are news, even in an answer that is otherwise of no use.
+                        watch.heard += u64::from(asked.api_key == Api::Metadata.key());
                     }
                 });
             }

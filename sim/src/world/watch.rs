@@ -146,6 +146,7 @@ pub(crate) struct Watch {
     codes: BTreeSet<(Option<u32>, i32, i16)>,
     /// How often the producer may have heard of leaders: where there is a new one, nothing backs off (KAFKA-15415).
     pub(crate) refreshes: u64,
+    pub(crate) heard: u64,
     moves: u64,
     /// Connections that ended. What they had carried may arrive late.
     ended: BTreeSet<ConnectionId>,
@@ -164,6 +165,7 @@ impl Watch {
             nameless: false,
             codes: BTreeSet::new(),
             refreshes: 0,
+            heard: 0,
             moves: 0,
             ended: BTreeSet::new(),
             deceived: false,
@@ -272,7 +274,7 @@ impl Watch {
 
     /// Counts what the producer may have heard of leaders.
     pub(crate) fn news(&self) -> u64 {
-        self.refreshes + self.moves
+        self.refreshes + self.heard + self.moves
     }
 
     /// A batch that was refused comes again only after `retry.backoff.ms`, less its jitter.
