@@ -7,7 +7,6 @@ use super::random::Random;
 use crate::cluster::Cluster;
 use crate::history::SeenRequest;
 use crate::protocol::Api;
-use crate::protocol::Api;
 use klamm_core::{Action, ConnId, Disconnect, Event, Instant, Producer, Target};
 use std::net::IpAddr;
 

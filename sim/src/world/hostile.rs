@@ -52,6 +52,12 @@ impl World {
         self.nemesis.as_ref().map(|nemesis| nemesis.counts().clone()).unwrap_or_default()
     }
 
+    /// Whether the producer sends a batch again until its time is over: `retries` does not limit it.
+    #[must_use]
+    pub fn is_persistent(&self) -> bool {
+        self.watch.terms.persistent
+    }
+
     /// The producer's `delivery.timeout.ms`.
     #[must_use]
     pub fn delivery_timeout_ms(&self) -> u64 {

@@ -88,7 +88,7 @@ impl Frozen {
 
     /// Whether another batch may have its first sequence number.
     fn may_become(&self, other: &Self) -> bool {
-        self.refused || self.too_large && other.records < self.records
+        self.refused || self.too_large && other.records <= self.records
     }
 }
 

@@ -145,7 +145,9 @@ impl Run {
         let limit_ms = self.world.delivery_timeout_ms() + 1;
         let settled = self.world.run_until_settled(limit_ms);
         assert!(settled, "{} records have no outcome {limit_ms} ms after the last trouble", self.world.unsettled());
-        assert!(self.world.run_until_idle(GRACE_MS), "all have their outcomes, but memory is not free");
+        // One that was lied to may wait for years, for a broker that seemed to ask for that much patience.
+        let idle = self.world.run_until_idle(GRACE_MS) || self.was_deceived();
+        assert!(idle, "all have their outcomes, but memory is not free");
         self.world.verify();
     }
 
@@ -197,7 +199,9 @@ impl Run {
                         return;
                     }
                     last = format!("{outcome:?}");
-                    let most = if delivery_ms > patience_ms { 0 } else { 2 };
+                    // With few retries one that still believes an old leader gives up before it has heard of the new one.
+                    let at_once = delivery_ms > patience_ms && self.world.is_persistent();
+                    let most = if at_once { 0 } else { 2 };
                     assert!(attempt < most, "nothing gets to {index}-{partition}: {last}");
                 }
                 Err(error @ (SendError::NoSuchPartition { .. } | SendError::PartitionsUnknown)) => {
