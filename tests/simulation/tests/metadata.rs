@@ -233,6 +233,47 @@ fn a_topic_that_is_made_again_while_nothing_can_be_sent_is_found_without_ids() {
     }
 }
 
+/// Made again while its brokers are upgraded: no id was ever told of the former topic, so the first one may be another's (g.2).
+#[test]
+fn a_topic_that_is_made_again_in_an_upgrade_is_found_by_its_first_id() {
+    let cluster = ClusterOptions { versions: VersionSet::kafka_2_4(), ..ClusterOptions::default() };
+    let (mut world, topic) = warm(quick().cluster(cluster).checks(Checks::NONE), 1);
+    for broker in [2, 1, 2, 3] {
+        world.cluster_mut().move_leader("t", 0, broker);
+    }
+    world.send_value(topic, "moved").unwrap();
+    assert!(world.run_until_settled(5000));
+    world.cluster_mut().delete_topic("t");
+    for broker in 1..=3 {
+        world.cluster_mut().set_versions(broker, VersionSet::kafka_4_3());
+    }
+    world.reset_connections();
+    let waits = world.send_value(topic, "v").unwrap();
+    world.run_for(1000);
+    world.cluster_mut().create_topic("t", 1);
+    assert!(world.run_until_settled(5000));
+    assert!(world.outcome(waits).unwrap().is_delivered());
+}
+
+/// The same where one broker tells ids and the other, which answers from now on, does not.
+#[test]
+fn a_topic_that_is_made_again_is_found_by_a_broker_without_ids() {
+    let (mut world, topic) = warm(quick().checks(Checks::NONE), 1);
+    for broker in [2, 1, 2, 3] {
+        world.cluster_mut().move_leader("t", 0, broker);
+    }
+    world.send_value(topic, "moved").unwrap();
+    assert!(world.run_until_settled(5000));
+    for broker in 1..=3 {
+        world.cluster_mut().set_versions(broker, VersionSet::kafka_2_4());
+    }
+    world.reset_connections();
+    world.cluster_mut().recreate_topic("t");
+    let waits = world.send_value(topic, "v").unwrap();
+    assert!(world.run_until_settled(5000));
+    assert!(world.outcome(waits).unwrap().is_delivered());
+}
+
 /// Where there are ids, a lower epoch under the same one is an answer that lags behind, leader or not.
 #[test]
 fn a_lower_epoch_of_the_same_topic_is_not_believed_for_want_of_a_leader() {
