@@ -97,7 +97,9 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "simulation",
         about: "simulated networks and clusters with faults; two minutes of seeds that nobody has seen",
         limit: minutes(40),
-        steps: || vec![Step::cargo_test("-p klamm-simulation --release"), Step::xtask("sim --fresh --minutes 2")],
+        steps: || {
+            vec![Step::cargo_test("-p klamm-simulation --release"), Step::xtask("sim --seed 100000 --seeds 20000")]
+        },
     },
     Suite {
         name: "fuzz",

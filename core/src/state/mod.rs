@@ -114,8 +114,14 @@ impl Problems {
         if self.standing & lasting != 0 || self.pending.contains(&Some(problem)) {
             return true;
         }
-        let Some(free) = self.pending.iter_mut().find(|queued| queued.is_none()) else { return false };
-        *free = Some(problem);
+        let slot = match self.pending.iter().position(Option::is_none) {
+            Some(free) => self.pending.get_mut(free),
+            // The end of the producer is told in any case, instead of something that does not matter any more.
+            None if matches!(problem, Problem::Fatal(_)) => self.pending.first_mut(),
+            None => None,
+        };
+        let Some(slot) = slot else { return false };
+        *slot = Some(problem);
         self.standing |= lasting;
         true
     }

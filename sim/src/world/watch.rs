@@ -147,6 +147,8 @@ pub(crate) struct Watch {
     /// How often the producer may have heard of leaders: where there is a new one, nothing backs off (KAFKA-15415).
     pub(crate) refreshes: u64,
     pub(crate) heard: u64,
+    /// The cluster has elected leaders since it began.
+    pub(crate) leaders_moved: bool,
     moves: u64,
     /// Connections that ended. What they had carried may arrive late.
     ended: BTreeSet<ConnectionId>,
@@ -166,6 +168,7 @@ impl Watch {
             codes: BTreeSet::new(),
             refreshes: 0,
             heard: 0,
+            leaders_moved: false,
             moves: 0,
             ended: BTreeSet::new(),
             deceived: false,
@@ -279,7 +282,8 @@ impl Watch {
 
     /// A batch that was refused comes again only after `retry.backoff.ms`, less its jitter.
     fn backed_off(&self, now_us: u64, key: (u32, i32), batch: &SeenBatch) -> Result<(), String> {
-        let Some(part) = self.parts.get(&key) else { return Ok(()) };
+        // Where leaders move, a batch leaves for the new one at once (KAFKA-15415), however the producer heard of it.
+        let Some(part) = self.parts.get(&key).filter(|_| !self.leaders_moved) else { return Ok(()) };
         if part.identity != (batch.producer_id, batch.producer_epoch) {
             return Ok(());
         }

@@ -303,3 +303,21 @@ fn too_few_replicas_are_waited_for() {
     assert!(world.run_until_idle(2000));
     assert_eq!(world.delivered(), 2);
 }
+
+/// Eight topics have a problem in the same moment, more than are remembered; that the producer is at its end is told all the same.
+#[test]
+fn the_end_is_told_however_many_problems_there_are() {
+    let mut world = World::new(one_broker());
+    for index in 0..8 {
+        let name = format!("t{index}");
+        world.cluster_mut().create_topic(&name, 1);
+        let topic = world.topic(&name);
+        let _ = world.send_value(topic, "v");
+    }
+    world.cluster_mut().faults().push(Fault::on(Api::Metadata).always().then(Do::Error(35)));
+    world.cluster_mut().faults().push(Fault::on(Api::InitProducerId).then(Do::Error(53)));
+    // Both answers are read before the producer is asked for events.
+    world.network_mut().latency_us = 20_000..=20_000;
+    assert!(world.run_until_settled(10_000));
+    assert!(world.saw(Event::Problem(Problem::Fatal(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED))));
+}
