@@ -63,6 +63,7 @@
 //!
 //! Code of your own runs over the producer in [`World::with_producer`]; see the [crate's documentation](crate#test-your-own-code).
 
+mod arrival;
 mod codecs;
 mod debts;
 mod drive;

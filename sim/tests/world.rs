@@ -215,7 +215,7 @@ fn code_of_others_is_run_and_checked() {
 }
 
 #[test]
-#[should_panic(expected = "without an outcome")]
+#[should_panic(expected = "records have no outcome")]
 fn an_event_that_was_taken_away_is_missed() {
     let (mut world, topic) = warm(one_broker());
     world.with_producer(|producer, now| {

@@ -86,7 +86,8 @@ impl Frozen {
         (self.crc, self.records, self.bytes) == (other.crc, other.records, other.bytes)
     }
 
-    /// Whether another batch may have its first sequence number.
+    /// Whether another batch may have its first sequence number. What was too large comes in parts, or as it was, but no longer
+    /// compressed, if there was no room to split it.
     fn may_become(&self, other: &Self) -> bool {
         self.refused || self.too_large && other.records <= self.records
     }
@@ -489,7 +490,7 @@ mod tests {
         // A batch of unknown fate that was found too large comes in parts, never in more records.
         watch.read(0, &request(8, vec![batch(0, 4)])).unwrap();
         watch.read(0, &request(8, vec![SeenBatch { error_code: 10, appended: false, ..batch(0, 4) }])).unwrap();
-        assert!(watch.read(0, &request(8, vec![SeenBatch { crc: 1, ..batch(0, 4) }])).is_err());
+        assert!(watch.read(0, &request(8, vec![SeenBatch { records: 3, crc: 1, ..batch(0, 4) }])).is_err());
         watch.read(0, &request(8, vec![SeenBatch { records: 1, crc: 1, ..batch(0, 4) }])).unwrap();
         // After the wrap the first numbers come again.
         let mut round = self::watch();
