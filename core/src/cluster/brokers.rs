@@ -145,9 +145,7 @@ impl State<'_> {
         if connection != NONE {
             self.disconnect(connection);
         }
-        if self.brokers.at(slot.into()).waits_for_slot {
-            self.cluster.waiting = self.cluster.waiting.wrapping_sub(1);
-        }
+        self.stop_waiting(slot);
         self.clear_broker_timer(slot);
         let broker = self.brokers.at_mut(slot.into());
         *broker = broker.vacated(broker.id);

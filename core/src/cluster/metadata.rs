@@ -134,6 +134,8 @@ impl State<'_> {
                 continue;
             }
             partition.leader_epoch = -1;
+            // Its log is another one, which takes any first sequence: that of a batch before may be refused meanwhile (k.7).
+            partition.proven = false;
             let mut batch = partition.queue.front();
             while had_id && batch != NIL && self.batches.at(batch).attempts > 0 {
                 self.batches.at_mut(batch).former_id = true;

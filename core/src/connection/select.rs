@@ -100,9 +100,15 @@ impl State<'_> {
 
     /// A free slot; else the connection that has been idle longest makes room.
     fn find_slot(&mut self) -> Option<u16> {
-        let free = self.connections.iter().find(|(_, connection)| connection.state == ConnectionState::Free);
-        if let Some((slot, _)) = free {
-            return Some(slot as u16);
+        let mut coming = false;
+        for (slot, connection) in self.connections.iter() {
+            if connection.state == ConnectionState::Free {
+                return Some(slot as u16);
+            }
+            coming |= connection.state == ConnectionState::Closing;
+        }
+        if coming {
+            return None;
         }
         let idle = self.connections.iter().filter(|(slot, connection)| self.is_dispensable(*slot as u16, connection));
         let victim = idle.min_by_key(|(_, connection)| connection.last_used).map(|(slot, _)| slot as u16)?;
@@ -131,20 +137,37 @@ impl State<'_> {
         self.cluster.waiting > 0 && connection.served >= REQUESTS_PER_TURN
     }
 
-    /// A slot may have come free: the brokers that wait get it, each in turn.
+    /// A slot may have come free: the brokers that wait get it, each in turn. Those with nothing left to send wait no longer.
     pub(crate) fn serve_waiting(&mut self) {
-        if self.cluster.waiting == 0 || self.net.closed() {
+        while self.cluster.waiting > 0 && !self.net.closed() {
+            let waiting = self.brokers.iter().filter(|(_, broker)| broker.waits_for_slot);
+            let next = waiting.min_by_key(|(_, broker)| broker.backoff.last_attempt).map(|(slot, _)| slot as u16);
+            let Some(broker) = next else { return };
+            self.stop_waiting(broker);
+            if !self.brokers.at(broker.into()).ready.is_empty() {
+                self.connect_broker(broker);
+                if self.brokers.at(broker.into()).waits_for_slot {
+                    return; // there is no slot yet, for the others neither
+                }
+            }
+        }
+    }
+
+    /// With the last one that waits, turns end: connections that had theirs go on.
+    pub(crate) fn stop_waiting(&mut self, broker: u16) {
+        let broker = self.brokers.at_mut(broker.into());
+        if !core::mem::take(&mut broker.waits_for_slot) {
             return;
         }
-        let waiting = self.brokers.iter().filter(|(_, broker)| broker.waits_for_slot);
-        let next = waiting.min_by_key(|(_, broker)| broker.backoff.last_attempt).map(|(slot, _)| slot as u16);
-        let Some(broker) = next else { return };
-        self.brokers.at_mut(broker.into()).waits_for_slot = false;
         self.cluster.waiting = self.cluster.waiting.wrapping_sub(1);
-        if self.brokers.at(broker.into()).ready.is_empty() {
-            return self.serve_waiting();
+        if self.cluster.waiting == 0 {
+            for broker in 0..self.brokers.len() as u16 {
+                let busy = self.brokers.at(broker.into());
+                if busy.connection != NONE && !busy.ready.is_empty() {
+                    self.kick_broker(broker);
+                }
+            }
         }
-        self.connect_broker(broker);
     }
 
     /// Nothing more is sent on this connection; it closes once everything is answered.

@@ -6,7 +6,7 @@ use super::network::{Direction, Network};
 use super::random::Random;
 use crate::cluster::Cluster;
 use crate::protocol::Api;
-use klamm_core::{Action, ConnId, Disconnect, Event, Instant, Producer, Target};
+use klamm_core::{Action, ConnId, DeliveryError, Disconnect, Event, Instant, Producer, Target};
 use std::net::IpAddr;
 
 /// Rounds at one moment of time after which the world is running in a circle.
@@ -202,6 +202,9 @@ impl World {
             let judged = if known { judged } else { Ok(()) };
             if let Err(wrong) = self.ledger.settle(self.now_us, outcome).and(judged) {
                 self.fail(format_args!("{wrong}"));
+            }
+            if outcome.result.is_err_and(|failed| failed.error == DeliveryError::SequenceGap) {
+                self.watch.gave_up(self.ledger.topic_name(outcome.topic), outcome.partition);
             }
         }
         if let Err(wrong) = self.debts.hear(&event, &self.ledger) {

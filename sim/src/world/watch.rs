@@ -112,11 +112,11 @@ struct Part {
     open: Vec<(i32, u32)>,
     /// One was answered well.
     proven: bool,
-    /// Batches of this identity that were refused.
+    /// Batches of this identity that were refused, and not answered well or for good since.
     refused: Vec<Refused>,
 }
 
-/// A batch that has to back off.
+/// A batch that was refused.
 #[derive(Debug, Clone, Copy)]
 struct Refused {
     base_sequence: i32,
@@ -125,6 +125,7 @@ struct Refused {
     at_us: u64,
     /// What was known of leaders when it was sent.
     news: u64,
+    code: i16,
 }
 
 impl Refused {
@@ -289,7 +290,7 @@ impl Watch {
             return Ok(());
         }
         let known = part.refused.iter().find(|known| known.is(batch.base_sequence, batch.crc));
-        match known.filter(|known| {
+        match known.filter(|known| PATIENCE.contains(&known.code)).filter(|known| {
             known.news == self.news() && now_us + self.terms.lag_us < known.at_us + self.terms.backoff_us
         }) {
             Some(known) => Err(format!("refused at {} us and sent again without a backoff: {batch:?}", known.at_us)),
@@ -337,16 +338,15 @@ impl Watch {
         let carried = self.asked.remove(&(connection, correlation_id)).unwrap_or_default();
         let moved = |batch: &&Carried| ErrorCode::from(batch.code).is_retriable() && !PATIENCE.contains(&batch.code);
         self.moves += carried.iter().filter(moved).count() as u64;
-        for batch in carried.iter().filter(|batch| PATIENCE.contains(&batch.code)) {
+        for batch in carried.iter().filter(|batch| !batch.stored) {
             if let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) {
-                let Carried { base_sequence, crc, .. } = *batch;
+                let Carried { base_sequence, crc, code, .. } = *batch;
                 part.refused.retain(|known| !known.is(base_sequence, crc));
-                part.refused.push(Refused { base_sequence, crc, at_us: now_us, news });
-            }
-        }
-        for batch in carried.iter().filter(|batch| is_final(batch.code)) {
-            if let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) {
-                part.open.retain(|own| *own != (batch.base_sequence, batch.crc));
+                if is_final(code) {
+                    part.open.retain(|own| *own != (base_sequence, crc));
+                } else if code != crate::error::MESSAGE_TOO_LARGE {
+                    part.refused.push(Refused { base_sequence, crc, at_us: now_us, news, code });
+                }
             }
         }
         for batch in carried.iter().filter(|batch| batch.stored) {
@@ -360,6 +360,17 @@ impl Watch {
                 let later = batch.base_sequence >= 0 && is_later(*sequence, batch.base_sequence);
                 later || batch.base_sequence < 0 && *crc != batch.crc
             });
+        }
+    }
+
+    /// The producer gave up a batch because of its sequence number: batches that were refused for theirs are in doubt no longer.
+    pub(crate) fn gave_up(&mut self, topic: &str, partition: i32) {
+        let Some(topic) = self.topics.get(topic) else { return };
+        let Some(part) = self.parts.get_mut(&(*topic, partition)) else { return };
+        let mut gone = part.refused.iter().filter(|known| is_out_of_order(known.code));
+        if let Some(gone) = gone.next().copied() {
+            part.refused.retain(|known| !known.is(gone.base_sequence, gone.crc));
+            part.open.retain(|own| *own != (gone.base_sequence, gone.crc));
         }
     }
 
@@ -402,7 +413,7 @@ impl Watch {
     pub(crate) fn is_clear(&self, topic: &str, partition: i32) -> bool {
         let part = self.topics.get(topic).and_then(|topic| self.parts.get(&(*topic, partition)));
         // A batch without a name may be one of this partition's, and in doubt.
-        !self.nameless && part.is_some_and(|part| part.proven && part.open.is_empty())
+        !self.nameless && part.is_some_and(|part| part.proven && part.open.is_empty() && part.refused.is_empty())
     }
 }
 
@@ -415,6 +426,11 @@ fn is_stored(code: i16) -> bool {
 /// what is out of sequence under another epoch.)
 fn is_final(code: i16) -> bool {
     !ErrorCode::from(code).is_retriable() && !matches!(code, 0 | 10 | 45 | 46 | 59)
+}
+
+fn is_out_of_order(code: i16) -> bool {
+    let code = ErrorCode::from(code);
+    matches!(code, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::UNKNOWN_PRODUCER_ID)
 }
 
 /// Whether a sequence number comes after another one; after `i32::MAX` comes 0.
@@ -540,6 +556,10 @@ mod tests {
         assert!(!watch.is_clear("t", 0));
         watch.read(0, &request(2, vec![batch(0, 2)])).unwrap();
         watch.answered(0, ConnectionId(1), 2, 0);
+        // A log that was made anew may hold what comes behind a batch that was refused.
+        assert!(!watch.is_clear("t", 0) && watch.parts[&(0, 0)].open.is_empty());
+        watch.read(0, &request(5, vec![batch(0, 0)])).unwrap();
+        watch.answered(0, ConnectionId(1), 5, 0);
         assert!(watch.is_clear("t", 0) && !watch.is_clear("t", 1) && !watch.is_clear("u", 0));
         // What failed for good is not in doubt: it never comes again.
         watch.read(0, &request(4, (4..8).map(|n| SeenBatch { error_code: 87, ..batch(n, 0) }).collect())).unwrap();
@@ -550,6 +570,17 @@ mod tests {
         watch.ended(ConnectionId(1));
         watch.answered(0, ConnectionId(1), 3, 0);
         assert!(!watch.is_clear("t", 0));
+    }
+
+    #[test]
+    fn a_batch_that_was_given_up_for_its_sequence_is_in_doubt_no_longer() {
+        let mut watch = watch();
+        let refused = SeenBatch { error_code: 45, ..batch(0, 0) };
+        watch.read(0, &request(1, vec![refused])).unwrap();
+        watch.answered(0, ConnectionId(1), 1, 0);
+        assert_eq!(watch.parts[&(0, 0)].open.len(), 1);
+        watch.gave_up("t", 0);
+        assert!(watch.parts[&(0, 0)].open.is_empty() && watch.parts[&(0, 0)].refused.is_empty());
     }
 
     #[test]

@@ -295,6 +295,24 @@ fn a_lower_epoch_of_the_same_topic_is_not_believed_for_want_of_a_leader() {
     world.verify();
 }
 
+/// The new id comes while a batch with the former one waits for its answer. A new log takes any first sequence, so the next batch
+/// must not be that first: the one before it, refused, could not follow any more (k.7).
+#[test]
+fn what_follows_a_batch_to_the_former_topic_does_not_overtake_it() {
+    let options = quick().checks(Checks::NONE).configure(|config| config.metadata_max_age_ms = 1000);
+    let (mut world, topic) = warm(options, 3);
+    world.cluster_mut().recreate_topic("t");
+    world.run_for(900);
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Delay(500)));
+    let first = world.send_to(topic, 0, "first").unwrap();
+    world.run_for(200);
+    let second = world.send_to(topic, 0, "second").unwrap();
+    assert!(world.run_until_settled(5000));
+    assert!(world.outcome(first).unwrap().is_delivered(), "{:?}", world.outcome(first));
+    assert!(world.outcome(second).unwrap().is_delivered());
+    assert_eq!(world.cluster().record_count("t"), 2);
+}
+
 /// The new id comes while a request with the former one is half written: what was lent does not change. (The world
 /// compares.)
 #[test]
