@@ -95,12 +95,12 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "simulation",
-        about: "simulated networks and clusters with faults; every seed that failed once, and 20 000 worlds",
+        about: "simulated networks and clusters with faults; every seed that failed once, and two minutes of fresh ones",
         limit: minutes(40),
         steps: || {
             vec![
                 Step::cargo_test("-p klamm-simulation --release -- --skip platforms"),
-                Step::xtask("sim --seed 100000 --seeds 20000"),
+                Step::xtask("sim --fresh --minutes 2"),
             ]
         },
     },

@@ -114,6 +114,8 @@ struct Part {
     proven: bool,
     /// Batches of this identity that were refused, and not answered well or for good since.
     refused: Vec<Refused>,
+    /// Some were refused under an earlier identity. They may come under this one, each in its time, and nothing tells which they are.
+    renamed: bool,
 }
 
 /// A batch that was refused.
@@ -303,7 +305,7 @@ impl Watch {
         let part = self.parts.entry(key).or_default();
         let identity = (batch.producer_id, batch.producer_epoch);
         if identity > part.identity {
-            *part = Part { identity, ..Part::default() };
+            *part = Part { identity, renamed: part.renamed || !part.refused.is_empty(), ..Part::default() };
         }
         let own = (batch.base_sequence, batch.crc);
         if identity < part.identity || !is_new || part.open.contains(&own) {
@@ -413,7 +415,8 @@ impl Watch {
     pub(crate) fn is_clear(&self, topic: &str, partition: i32) -> bool {
         let part = self.topics.get(topic).and_then(|topic| self.parts.get(&(*topic, partition)));
         // A batch without a name may be one of this partition's, and in doubt.
-        !self.nameless && part.is_some_and(|part| part.proven && part.open.is_empty() && part.refused.is_empty())
+        let clear = |part: &Part| part.proven && part.open.is_empty() && part.refused.is_empty() && !part.renamed;
+        !self.nameless && part.is_some_and(clear)
     }
 }
 
@@ -581,6 +584,18 @@ mod tests {
         assert_eq!(watch.parts[&(0, 0)].open.len(), 1);
         watch.gave_up("t", 0);
         assert!(watch.parts[&(0, 0)].open.is_empty() && watch.parts[&(0, 0)].refused.is_empty());
+    }
+
+    #[test]
+    fn a_refused_batch_may_wait_under_a_new_identity() {
+        for (code, clear) in [(45, false), (0, true)] {
+            let mut watch = watch();
+            watch.read(0, &request(1, vec![SeenBatch { error_code: code, ..batch(0, 0) }])).unwrap();
+            watch.answered(0, ConnectionId(1), 1, 0);
+            watch.read(0, &request(2, vec![SeenBatch { producer_epoch: 1, ..batch(0, 0) }])).unwrap();
+            watch.answered(0, ConnectionId(1), 2, 0);
+            assert_eq!(watch.is_clear("t", 0), clear);
+        }
     }
 
     #[test]
