@@ -21,7 +21,10 @@ impl State<'_> {
             self.brokers.at_mut(found.into()).seen = true;
             return found;
         }
-        let Some(slot) = self.spare_broker_slot(id) else { return NONE };
+        let Some(slot) = self.spare_broker_slot(id) else {
+            self.cluster.reading.passed_over = true;
+            return NONE;
+        };
         *self.brokers.at_mut(slot) = Broker { in_use: true, seen: true, ..self.brokers.at(slot).vacated(id) };
         self.cluster.brokers = self.cluster.brokers.wrapping_add(1);
         slot as u16
@@ -163,8 +166,7 @@ impl State<'_> {
         let new_epoch = if epochs { epoch } else { -1 };
         self.partitions.at_mut(slot).leader_epoch = new_epoch;
         let leader = if leader_id < 0 { NONE } else { self.find_broker(leader_id) };
-        let missing = leader_id >= 0 && leader == NONE;
-        self.cluster.reading.dropped_leader |= missing;
+        self.cluster.reading.dropped_leader |= leader_id >= 0 && leader == NONE && self.cluster.reading.passed_over;
         self.measure_leader(old_id, leader_id);
         self.set_leader(slot, leader, leader_id);
         if new_epoch > old_epoch || leader_id != old_id {

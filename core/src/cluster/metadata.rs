@@ -161,9 +161,10 @@ impl State<'_> {
         let news = self.learn_leader(slot, leader_id, epoch, epochs);
         self.cluster.reading.progress |= news;
         // A leaderless partition is worth another request only if something waits for it. The answer may name a
-        // leader that was not believed.
+        // leader that was not believed, or one that is not among its brokers.
         let partition = self.partitions.at(slot);
-        self.cluster.reading.unwell |= (!well || partition.leader_id < 0) && partition.queued > 0;
+        let unlisted = partition.leader == NONE && !self.cluster.reading.passed_over;
+        self.cluster.reading.unwell |= (!well || partition.leader_id < 0 || unlisted) && partition.queued > 0;
     }
 }
 

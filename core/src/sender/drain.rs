@@ -13,7 +13,7 @@ pub(crate) struct Drained {
     /// The batches, those of a topic next to each other.
     pub(crate) batches: List<InState>,
     pub(crate) topics: u32,
-    /// Some topic's id is not known: it must be named (Produce ≤ 12).
+    /// Some topic's id is not known, or was not told last: it must be named (Produce ≤ 12).
     pub(crate) needs_names: bool,
 }
 
@@ -96,7 +96,7 @@ impl State<'_> {
             topic.request_first = batch;
             topic.request_partitions = 0;
             drained.topics = drained.topics.wrapping_add(1);
-            drained.needs_names |= !topic.has_id();
+            drained.needs_names |= !topic.id_told;
             drained.batches.push_back(&mut self.batches, batch);
         } else {
             drained.batches.insert_after(&mut self.batches, topic.request_last, batch);

@@ -109,7 +109,9 @@ pub(crate) struct MetadataResponse {
     /// Bytes of the host taken so far, and whether they differ from what was known.
     pub(crate) host_at: usize,
     pub(crate) host_changed: bool,
-    /// A leader of ours found no broker slot.
+    /// A broker found no slot.
+    pub(crate) passed_over: bool,
+    /// A leader of ours may be one of those.
     pub(crate) dropped_leader: bool,
     pub(crate) topic: u16,
     pub(crate) topic_error: ErrorCode,
@@ -138,6 +140,7 @@ impl MetadataResponse {
             brokers: 0,
             host_at: 0,
             host_changed: false,
+            passed_over: false,
             dropped_leader: false,
             topic: NONE,
             topic_error: ErrorCode::NONE,

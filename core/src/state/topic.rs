@@ -16,7 +16,8 @@ pub(crate) struct Topic {
     pub(crate) asked: bool,
     /// The partition count was declared, not learned.
     pub(crate) declared: bool,
-    /// The last answer about it told an id. In a cluster of several versions one broker may, and another not.
+    /// The last answer about it told an id. In a cluster of several versions one broker may, and another not: then the id may
+    /// be that of a topic that is gone.
     pub(crate) id_told: bool,
     /// [`Event::Topic`](crate::Event::Topic) is due.
     pub(crate) changed: bool,

@@ -181,6 +181,10 @@ impl World {
         if stats.epoch_bumps > 0 || stats.throttle_ms > 0 || !self.watch.is_clear(&entry.topic, partition) {
             return false;
         }
+        // The first batch for a new leader waits for what the former one has.
+        if self.links.iter().any(|link| link.conn.is_some() && link.talk.has_records_under_way()) {
+            return false;
+        }
         let leader = producer.partition_leader(linger.topic, partition).and_then(|leader| leader.id);
         let ready = |link: &&Link| {
             link.is_open()

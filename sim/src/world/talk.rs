@@ -138,6 +138,11 @@ impl Talk {
         self.waiting.len()
     }
 
+    /// Whether records wait for an answer.
+    pub(crate) fn has_records_under_way(&self) -> bool {
+        self.waiting.iter().any(|asked| asked.api_key == crate::Api::Produce.key())
+    }
+
     /// The one that waits longest.
     pub(crate) fn oldest(&self) -> Option<Asked> {
         self.waiting.front().copied()

@@ -4,6 +4,7 @@ use super::plan::{Ending, Plan, draw};
 use super::{Case, Report};
 use crate::*;
 use klamm_sim::nemesis::Trouble;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What still hangs after the last outcome has ended by then, and memory is free.
@@ -28,6 +29,8 @@ pub struct Run {
     pub world: World,
     pub(super) topics: Vec<TopicId>,
     pub(super) sent: u64,
+    /// Partitions, by topic, that came near the end of their sequence numbers.
+    pub(super) wrapped: BTreeSet<(usize, u32)>,
     plan: Plan,
     seed: u64,
 }
@@ -86,7 +89,7 @@ impl Run {
             let brokers: Vec<i32> = world.cluster().brokers().collect();
             brokers.iter().for_each(|broker| world.network_mut().refuse(*broker));
         }
-        Self { world, topics: run_topics, sent: 0, plan, seed: case.seed }
+        Self { world, topics: run_topics, sent: 0, wrapped: BTreeSet::new(), plan, seed: case.seed }
     }
 
     pub(super) fn plan(&self) -> &Plan {
