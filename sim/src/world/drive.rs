@@ -123,7 +123,6 @@ impl World {
     pub(super) fn heed_cluster(&mut self) {
         self.cluster.advance(self.now_us / 1000);
         for line in self.cluster.take_news() {
-            self.watch.leaders_moved |= line.contains("leader");
             self.trace.push(self.now_us, format_args!("cluster: {line}"));
         }
     }

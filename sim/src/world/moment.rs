@@ -72,6 +72,12 @@ impl World {
             self.seen += 1;
             self.trace.push(self.now_us, format_args!("{}", Heard(request)));
             self.watch.refreshes = self.producer.stats().metadata_refreshes.into();
+            for batch in &request.batches {
+                let leader = self.cluster.leader(&batch.topic, batch.partition as u32);
+                if leader.is_some_and(|(_, epoch)| epoch > 0) {
+                    self.watch.leader_moved(&batch.topic, batch.partition);
+                }
+            }
             if let Err(wrong) = self.watch.read(self.now_us, request) {
                 self.fail(format_args!("{wrong}"));
             }

@@ -151,8 +151,8 @@ pub(crate) struct Watch {
     /// How often the producer may have heard of leaders: where there is a new one, nothing backs off (KAFKA-15415).
     pub(crate) refreshes: u64,
     pub(crate) heard: u64,
-    /// The cluster has elected leaders since it began.
-    pub(crate) leaders_moved: bool,
+    /// Partitions for which leaders were elected since their topic was made.
+    moved: BTreeSet<(u32, i32)>,
     moves: u64,
     /// Connections that ended. What they had carried may arrive late.
     ended: BTreeSet<ConnectionId>,
@@ -172,7 +172,7 @@ impl Watch {
             codes: BTreeSet::new(),
             refreshes: 0,
             heard: 0,
-            leaders_moved: false,
+            moved: BTreeSet::new(),
             moves: 0,
             ended: BTreeSet::new(),
             deceived: false,
@@ -231,6 +231,12 @@ impl Watch {
         Ok(())
     }
 
+    /// A leader was elected for this partition.
+    pub(crate) fn leader_moved(&mut self, topic: &str, partition: i32) {
+        let topic = self.topic(topic);
+        self.moved.insert((topic, partition));
+    }
+
     /// Sequence numbers of this partition begin anew.
     pub(crate) fn forget(&mut self, topic: &str, partition: i32) {
         let topic = self.topic(topic);
@@ -286,8 +292,8 @@ impl Watch {
 
     /// A batch that was refused comes again only after `retry.backoff.ms`, less its jitter.
     fn backed_off(&self, now_us: u64, key: (u32, i32), batch: &SeenBatch) -> Result<(), String> {
-        // Where leaders move, a batch leaves for the new one at once (KAFKA-15415), however the producer heard of it.
-        let Some(part) = self.parts.get(&key).filter(|_| !self.leaders_moved) else { return Ok(()) };
+        // Where its leader moves, a batch leaves for the new one at once (KAFKA-15415), however the producer heard of it.
+        let Some(part) = self.parts.get(&key).filter(|_| !self.moved.contains(&key)) else { return Ok(()) };
         if part.identity != (batch.producer_id, batch.producer_epoch) {
             return Ok(());
         }
