@@ -7,6 +7,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// Lets a trouble of the network strike; `None` for other troubles.
 pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
+    // Only the one that knows the trouble draws.
+    slow_down(trouble, random, world)
+        .or_else(|| take_chances(trouble, random, world))
+        .or_else(|| shut_out(trouble, random, world))
+        .or_else(|| strike_once(trouble, random, world))
+        .or_else(|| mislead(trouble, random, world))
+}
+
+/// How fast bytes go, and in which pieces.
+fn slow_down(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
     Some(match trouble {
         Trouble::Latency => {
             let (least, spread) = (random.below(5000), random.below(*random.clone().pick(&[1000, 20_000, 200_000])));
@@ -27,7 +37,6 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
                 swap(&mut network.bandwidth_bytes_per_ms, bytes, |network| &mut network.bandwidth_bytes_per_ms)
             })
         }
-        Trouble::Coalescing => permille(world, 1 + random.below(1000), |network| &mut network.coalesce_permille),
         Trouble::ShortWrites => {
             let (most, pause_us) = (*random.pick(&[7, 100, 1000]), random.below(3000));
             let old_us = std::mem::replace(&mut world.network_mut().write_pause_us, pause_us);
@@ -43,6 +52,14 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
                 swap(&mut network.read, Pieces::Random(most), |network| &mut network.read)
             })
         }
+        _ => return None,
+    })
+}
+
+/// What happens to some connections or look-ups, by chance.
+fn take_chances(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
+    Some(match trouble {
+        Trouble::Coalescing => permille(world, 1 + random.below(1000), |network| &mut network.coalesce_permille),
         Trouble::Resets => permille(world, random.within(&(1..=40)), |network| &mut network.reset_permille),
         Trouble::Stalls => {
             world.network_mut().stall_us = 0..=random.within(&(1000..=4_000_000));
@@ -52,16 +69,17 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
         Trouble::DnsFailures => {
             permille(world, random.within(&(20..=1000)), |network| &mut network.dns_failure_permille)
         }
-        Trouble::DnsOutages => {
-            let until_us = world.now_us() + 1000 * random.below(*random.clone().pick(&[1000, 10_000, 60_000]));
-            world.network_mut().dns_down_until_us = until_us;
-            Deed::once(format!("until {} ms", until_us / 1000))
-        }
-        Trouble::MovedHosts => return move_host(random, world),
         Trouble::LateArrivals => permille(world, random.below(1001), |network| &mut network.late_arrival_permille),
         Trouble::Refusals if random.chance(500) => {
             permille(world, random.within(&(20..=500)), |network| &mut network.refuse_permille)
         }
+        _ => return None,
+    })
+}
+
+/// Brokers that cannot be reached, or no longer know their connections.
+fn shut_out(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
+    Some(match trouble {
         Trouble::Refusals => {
             let brokers = some_brokers(random, world);
             let what = format!("by brokers {brokers:?}");
@@ -93,6 +111,19 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
             brokers.iter().for_each(|broker| world.forget_connections(*broker));
             Deed::once(format!("brokers {brokers:?}, a reset after {after_us:?} us"))
         }
+        _ => return None,
+    })
+}
+
+/// What strikes once, at one place.
+fn strike_once(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
+    Some(match trouble {
+        Trouble::DnsOutages => {
+            let until_us = world.now_us() + 1000 * random.below(*random.clone().pick(&[1000, 10_000, 60_000]));
+            world.network_mut().dns_down_until_us = until_us;
+            Deed::once(format!("until {} ms", until_us / 1000))
+        }
+        Trouble::MovedHosts => return move_host(random, world),
         Trouble::Disconnects => {
             world.reset_connections();
             Deed::once("of all".to_owned())
@@ -110,6 +141,13 @@ pub(super) fn begin(trouble: Trouble, random: &mut Random, world: &mut World) ->
             world.network_mut().flips.push(Flip { connection, at, mask });
             Deed::once(format!("connection {connection}, byte {at}, {mask:#04x}"))
         }
+        _ => return None,
+    })
+}
+
+/// Codecs and clocks.
+fn mislead(trouble: Trouble, random: &mut Random, world: &mut World) -> Option<Deed> {
+    Some(match trouble {
         Trouble::CodecFaults => {
             let codecs = Codecs {
                 delay_us: 0..=*random.pick(&[0, 500, 20_000, 2_000_000]),

@@ -56,19 +56,7 @@ fn fault(trouble: Trouble, random: &mut Random, world: &World) -> Option<Fault> 
             3 => Action::TopLevelError(*random.pick(&[129, -1])),
             _ => Action::Error(*random.pick(&[3, 5, 9, 17, 29, 100, 103, -1])),
         }),
-        Trouble::StaleMetadata => match random.below(4) {
-            0 => Fault::on(Api::Metadata).then(Action::StaleEpoch(1 + random.below(3) as i32)),
-            1 => {
-                Fault::on(Api::Metadata).then(Action::Leader { leader_id: some_broker(random, world), leader_epoch: 0 })
-            }
-            2 => produce.then(Action::Error(6)).then(Action::OmitLeaderHint),
-            _ => produce.then(Action::Error(*random.pick(&[6, 74]))).then(Action::LeaderHint {
-                leader_id: some_broker(random, world),
-                // A broker may be behind; one that invents the future would be believed for good.
-                leader_epoch: 0,
-                endpoint: None,
-            }),
-        },
+        Trouble::StaleMetadata => stale_metadata(random, world),
         Trouble::InitProducerIdErrors => {
             Fault::on(Api::InitProducerId).then(Action::Error(*random.pick(&[7, 13, 14, 15, 16, 41, 51])))
         }
@@ -98,6 +86,22 @@ fn fault(trouble: Trouble, random: &mut Random, world: &World) -> Option<Fault> 
         Trouble::Throttling => some_api(random).then(Action::Throttle(random.below(3000) as i32)),
         _ => return None,
     })
+}
+
+/// Metadata, or a hint in an answer to records, of who led once.
+fn stale_metadata(random: &mut Random, world: &World) -> Fault {
+    let (metadata, produce) = (Fault::on(Api::Metadata), Fault::on(Api::Produce));
+    match random.below(4) {
+        0 => metadata.then(Action::StaleEpoch(1 + random.below(3) as i32)),
+        1 => metadata.then(Action::Leader { leader_id: some_broker(random, world), leader_epoch: 0 }),
+        2 => produce.then(Action::Error(6)).then(Action::OmitLeaderHint),
+        _ => produce.then(Action::Error(*random.pick(&[6, 74]))).then(Action::LeaderHint {
+            leader_id: some_broker(random, world),
+            // A broker may be behind; one that invents the future would be believed for good.
+            leader_epoch: 0,
+            endpoint: None,
+        }),
+    }
 }
 
 fn malformed(random: &mut Random) -> Fault {
