@@ -226,6 +226,7 @@ fn work(options: &Options, shared: &Shared, last: u64) -> (Totals, (Duration, u6
         match attempt(&case) {
             Ok(report) => note(options, shared, &mut totals, &report),
             Err(message) => {
+                eprintln!("seed {seed} fails: {}", head(&message, 1));
                 let mut failures = shared.failures.lock().unwrap_or_else(PoisonError::into_inner);
                 failures.insert(seed, head(&message, MESSAGE_LINES));
                 // Seeds that were begun are run to their end, so that the first failure told is the first there is.
