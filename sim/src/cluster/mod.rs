@@ -116,6 +116,7 @@ pub struct Cluster {
     history: Vec<SeenRequest>,
     requests_forgotten: usize,
     news: News,
+    changes_applied: u64,
 }
 
 impl Cluster {
@@ -152,6 +153,7 @@ impl Cluster {
             history: Vec::new(),
             requests_forgotten: 0,
             news: News::default(),
+            changes_applied: 0,
         };
         cluster.cluster_id = format!("sim-{:016x}", cluster.draw());
         // Brokers hand out ids from blocks of 1000.
@@ -206,6 +208,12 @@ impl Cluster {
             return Vec::new();
         }
         std::mem::take(&mut self.news.0).into()
+    }
+
+    /// How many changes of partitions brokers have acted upon so far, each replica for itself: what time inside large clusters goes into.
+    #[must_use]
+    pub fn changes_applied(&self) -> u64 {
+        self.changes_applied
     }
 
     // ---- what is decided ----

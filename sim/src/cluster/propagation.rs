@@ -69,6 +69,7 @@ impl Cluster {
 
     /// A broker acts upon what it knows of a partition that it has a replica of.
     pub(super) fn apply(&mut self, place: Place, node: i32) {
+        self.changes_applied += 1;
         let Some(broker) = self.brokers.get_mut(&node) else { return };
         let known = broker.known;
         let Some(topic) = self.topics.get(&place.topic) else {

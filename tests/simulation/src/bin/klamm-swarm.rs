@@ -31,6 +31,8 @@ const MESSAGE_LINES: usize = 3;
 /// And how long a line of them may be.
 const LINE_CHARS: usize = 400;
 const PROGRESS: Duration = Duration::from_secs(10);
+/// A world that takes so long is named.
+const LONG: Duration = Duration::from_secs(30);
 /// Making a failure smaller may take this long.
 const SHRINK: Duration = Duration::from_secs(120);
 
@@ -167,6 +169,7 @@ struct Shared {
     next: AtomicU64,
     done: AtomicU64,
     stop: AtomicBool,
+    running: Mutex<BTreeMap<u64, Instant>>,
     failures: Mutex<BTreeMap<u64, String>>,
     hashes: Mutex<BTreeMap<u64, u64>>,
 }
@@ -178,6 +181,7 @@ fn swarm(options: &Options) -> bool {
         next: AtomicU64::new(first),
         done: AtomicU64::new(0),
         stop: AtomicBool::new(false),
+        running: Mutex::default(),
         failures: Mutex::default(),
         hashes: Mutex::default(),
     };
@@ -223,6 +227,7 @@ fn work(options: &Options, shared: &Shared, last: u64) -> (Totals, (Duration, u6
         }
         let case = Case { seed, ..options.case.clone() };
         let start = Instant::now();
+        shared.running.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, start);
         match attempt(&case) {
             Ok(report) => note(options, shared, &mut totals, &report),
             Err(message) => {
@@ -233,6 +238,7 @@ fn work(options: &Options, shared: &Shared, last: u64) -> (Totals, (Duration, u6
                 shared.stop.fetch_or(options.fail_fast, Ordering::Relaxed);
             }
         }
+        shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&seed);
         slowest = slowest.max((start.elapsed(), seed));
         shared.done.fetch_add(1, Ordering::Relaxed);
     }
@@ -261,6 +267,10 @@ fn watch(options: &Options, shared: &Shared, count: u64, start: Instant) {
             let failed = shared.failures.lock().unwrap_or_else(PoisonError::into_inner).len();
             let done = shared.done.load(Ordering::Relaxed);
             eprintln!("{:>5} s: {done} worlds, {failed} failed", start.elapsed().as_secs());
+            let running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+            for (seed, since) in running.iter().filter(|(_, since)| since.elapsed() >= LONG) {
+                eprintln!("         seed {seed} runs for {} s", since.elapsed().as_secs());
+            }
         }
     }
 }
