@@ -11,6 +11,9 @@ use crate::state::identity::IdentityState;
 use crate::state::list::{List, NIL};
 use crate::state::reading::Answer;
 
+/// A batch that was sent so often and never taken has a leader that is none: whatever is said of leaders next is believed.
+const DOUBTFUL_ATTEMPTS: u32 = 6;
+
 impl State<'_> {
     /// A batch, already out of its request, was answered.
     pub(crate) fn answered(&mut self, batch: u32, answer: &Answer) {
@@ -18,9 +21,10 @@ impl State<'_> {
         let action = answer.error.produce_action(answer.base_offset);
         if let ProduceAction::Retry { refresh: true, .. } = action {
             let topic = self.partitions.at(slot).topic;
-            if !self.topics.at(topic.into()).id_told {
-                // Without an id, which brokers before 2.8 do not tell even if others did, nothing tells a topic that was made again, its epochs from 0, from an answer
-                // that lags behind (KAFKA-13488): after a refusal the next answer is believed.
+            // Without an id, which brokers before 2.8 do not tell even if others did, nothing tells a topic that was made again, its
+            // epochs from 0, from an answer that lags behind (KAFKA-13488): after a refusal the next answer is believed. A hint of a
+            // former topic's leader (KIP-951), to a request by name, misleads even where there are ids: then after some refusals.
+            if !self.topics.at(topic.into()).id_told || self.batches.at(batch).attempts >= DOUBTFUL_ATTEMPTS {
                 self.partitions.at_mut(slot).leader_epoch = -1;
             }
             self.want_topic(topic);

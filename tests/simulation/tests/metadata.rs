@@ -314,6 +314,19 @@ fn a_leader_that_is_not_among_the_brokers_is_asked_after() {
     assert!(!world.events().iter().any(|(_, event)| matches!(event, Event::Problem(Problem::TooManyBrokers))));
 }
 
+/// A broker that still believes in the former topic names its leader, at an epoch that the new one has not reached (KIP-951). Who is
+/// named there refuses, metadata is behind that epoch for good: after some refusals it is believed all the same.
+#[test]
+fn a_hint_of_a_former_topics_leader_misleads_for_some_seconds_only() {
+    let (mut world, topic) = warm(quick(), 1);
+    world.cluster_mut().move_leader("t", 0, 1);
+    let hint = Do::LeaderHint { leader_id: 2, leader_epoch: 50, endpoint: None };
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Error(6)).then(hint));
+    let record = world.send_value(topic, "v").unwrap();
+    assert!(world.run_until_settled(10_000));
+    assert!(world.outcome(record).unwrap().is_delivered(), "{:?}", world.outcome(record));
+}
+
 /// Where there are ids, a lower epoch under the same one is an answer that lags behind, leader or not.
 #[test]
 fn a_lower_epoch_of_the_same_topic_is_not_believed_for_want_of_a_leader() {
