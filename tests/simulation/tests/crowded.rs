@@ -100,3 +100,28 @@ fn the_last_batch_slot_is_enough_to_split_with() {
         assert_eq!((world.delivered(), world.failed()), (records, 0), "limit {limit}");
     }
 }
+
+/// A partition that holds nothing may begin a batch though its leader has had its share, whatever blocks the record takes. It was
+/// refused at the second block, what it had taken was given back, and that was told as room: a caller that tried again whenever
+/// there was room never rested.
+#[test]
+fn a_partition_that_holds_nothing_may_begin_with_a_long_record() {
+    let options = WorldOptions::seeded(1).limit(|limits| {
+        (limits.buffer_memory, limits.block_size) = (8 << 10, 256);
+    });
+    let mut world = World::new(options.configure(|config| config.batch_size = 1024));
+    world.cluster_mut().create_topic("t", 6);
+    let topic = world.topic("t");
+    assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 10_000));
+    let leader = world.cluster().leader("t", 0).unwrap().0;
+    let other = (1..6).find(|index| world.cluster().leader("t", *index).unwrap().0 == leader).unwrap();
+    world.network_mut().block(leader);
+    let value = "v".repeat(400);
+    while world.send_to(topic, 0, &value).is_ok() {}
+    world.run_for(100);
+    assert_eq!(world.send_to(topic, 0, &value), Err(SendError::BrokerShare));
+    world.clear_events();
+    assert!(world.send_to(topic, other as i32, &value).is_ok());
+    world.run_for(100);
+    assert!(!world.saw(Event::Writable), "nothing was freed");
+}
