@@ -206,12 +206,7 @@ impl State<'_> {
             encode::write_record(&mut PutSlice::new(room), record, body, place);
             Position { block: tail.block, at: end }
         } else {
-            if let Err(error) = self.extend_chain(index, end) {
-                if new_batch {
-                    self.abandon_batch(index);
-                }
-                return Err(error);
-            }
+            self.extend_chain(index, end)?;
             let mut out = self.arena.writer(tail);
             encode::write_record(&mut out, record, body, place);
             out.position()
@@ -225,13 +220,16 @@ impl State<'_> {
         Accepted { new_batch, ..self.batches.at_mut(index).count_record(index, tail, size, sized.timestamp) }
     }
 
-    /// Chains blocks to the batch until byte `end` of its last block (counted on) has a place.
+    /// Chains blocks to the batch until byte `end` of its last block (counted on) has a place. A batch without a record was
+    /// given leave for all of them when it was opened.
     #[cold]
     pub(super) fn extend_chain(&mut self, batch: u32, end: u32) -> Result<(), SendError> {
         let block_size = self.arena.block_size().max(1);
         let more = end.div_ceil(block_size).saturating_sub(1);
-        let partition = self.batches.at(batch).partition;
-        self.may_take(partition, more).map_err(|full| self.refuse_room(full))?;
+        let (partition, count) = (self.batches.at(batch).partition, self.batches.at(batch).count);
+        if count > 0 {
+            self.may_take(partition, more).map_err(|full| self.refuse_room(full))?;
+        }
         let mut last = self.batches.at(batch).tail.block;
         for _ in 0..more {
             let Some(block) = self.arena.take() else { break };
@@ -269,14 +267,5 @@ impl State<'_> {
         self.stats.buffer_full = self.stats.buffer_full.wrapping_add(1);
         self.end_all_lingers();
         error
-    }
-
-    /// Takes back a batch that did not get its first record.
-    #[cold]
-    fn abandon_batch(&mut self, batch: u32) {
-        self.leave_queues(batch);
-        self.free_blocks(batch, 0);
-        self.accumulator.outstanding = self.accumulator.outstanding.wrapping_sub(1);
-        self.free_batch(batch);
     }
 }
