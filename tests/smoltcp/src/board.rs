@@ -130,7 +130,7 @@ impl Board {
                 return;
             }
         }
-        panic!("the board never sleeps");
+        panic!("the board never sleeps: {self:#?}");
     }
 }
 

@@ -109,6 +109,7 @@ pub struct Wire {
     flying: BTreeMap<(u64, u64), (End, Vec<u8>)>,
     number: u64,
     sent: u64,
+    struck: u64,
     trace: u64,
 }
 
@@ -122,6 +123,7 @@ impl Wire {
             flying: BTreeMap::new(),
             number: 0,
             sent: 0,
+            struck: 0,
             trace: 0xcbf2_9ce4_8422_2325,
         }
     }
@@ -130,6 +132,12 @@ impl Wire {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.sent
+    }
+
+    /// Frames that did not arrive once and whole.
+    #[must_use]
+    pub fn struck(&self) -> u64 {
+        self.struck
     }
 
     /// A hash of all that arrived, where and when.
@@ -145,14 +153,17 @@ impl Wire {
             let ports = tcp_ports(&frame);
             let silent = ports.into_iter().flatten().any(|port| self.silent_ports.contains(&port));
             if self.cut || silent || self.random.chance(self.faults.loss) {
+                self.struck += 1;
                 continue;
             }
             let to = if from == End::Board { End::Host } else { End::Board };
             let copies = if self.random.chance(self.faults.duplication) { 2 } else { 1 };
+            self.struck += copies - 1;
             for _ in 0..copies {
                 let mut copy = frame.clone();
                 // ARP has no checksum: a wrong address would stay in a table for a minute.
                 if ports.is_some() && self.random.chance(self.faults.corruption) {
+                    self.struck += 1;
                     let bit = self.random.below(8 * (copy.len() - ETHERNET_HEADER) as u64) as usize;
                     copy[ETHERNET_HEADER + bit / 8] ^= 1 << (bit % 8);
                 }
