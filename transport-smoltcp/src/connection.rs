@@ -26,7 +26,7 @@ pub struct Connection {
     /// The core has bytes that the socket did not take yet.
     pub(crate) has_output: bool,
     /// The socket's own end, while it has one. smoltcp forgets it when the address is gone.
-    local: Option<IpEndpoint>,
+    pub(crate) local: Option<IpEndpoint>,
     /// The socket still ends an earlier connection, at the longest until then.
     closing: Option<Instant>,
 }

@@ -323,3 +323,29 @@ fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
         (one, other) => one.or(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltcp::iface::SocketSet;
+    use smoltcp::socket::tcp::{Socket, SocketBuffer};
+    use smoltcp::wire::{IpAddress, IpEndpoint};
+
+    /// After 2¹⁴ connections the ports begin anew, and an old connection may still have one.
+    #[test]
+    fn ports_in_use_are_passed_over() {
+        let mut places = [const { smoltcp::iface::SocketStorage::EMPTY }; 2];
+        let mut sockets = SocketSet::new(&mut places[..]);
+        let (mut rx, mut tx) = ([0; 16], [0; 16]);
+        let handle = sockets.add(Socket::new(SocketBuffer::new(&mut rx[..]), SocketBuffer::new(&mut tx[..])));
+        let mut connections = [Connection::new(handle), Connection::new(handle), Connection::new(handle)];
+        for (connection, port) in connections.iter_mut().zip([65_535, FIRST_PORT]) {
+            connection.local = Some(IpEndpoint::new(IpAddress::v4(10, 0, 0, 2), port));
+        }
+        let mut options = Options::new();
+        options.port_seed = 0xffff;
+        let driver = Driver::new(&mut connections, options);
+        assert_eq!(driver.next_port, 65_535);
+        assert_eq!(driver.free_port(), FIRST_PORT + 1);
+    }
+}

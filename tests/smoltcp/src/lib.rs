@@ -13,7 +13,7 @@ mod world;
 pub use application::Application;
 pub use board::Board;
 pub use host::{Host, Names};
-pub use wire::{Faults, Wire};
+pub use wire::{Faults, Flags, Wire};
 pub use world::{Setup, World};
 
 /// The topic that everything goes to.

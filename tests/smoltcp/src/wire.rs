@@ -102,6 +102,8 @@ pub struct Wire {
     pub faults: Faults,
     /// Nothing passes.
     pub cut: bool,
+    /// SYN, FIN and RST segments that the board sent, lost ones included.
+    pub board_sent: Flags,
     /// Brokers' ports whose frames are lost, both ways: a machine that went away without a word.
     pub silent_ports: BTreeSet<u16>,
     random: Random,
@@ -109,6 +111,7 @@ pub struct Wire {
     flying: BTreeMap<(u64, u64), (End, Vec<u8>)>,
     number: u64,
     sent: u64,
+    board_frames: u64,
     struck: u64,
     trace: u64,
 }
@@ -118,11 +121,13 @@ impl Wire {
         Self {
             faults,
             cut: false,
+            board_sent: Flags::default(),
             silent_ports: BTreeSet::new(),
             random,
             flying: BTreeMap::new(),
             number: 0,
             sent: 0,
+            board_frames: 0,
             struck: 0,
             trace: 0xcbf2_9ce4_8422_2325,
         }
@@ -132,6 +137,12 @@ impl Wire {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.sent
+    }
+
+    /// Those that the board sent.
+    #[must_use]
+    pub fn board_frames(&self) -> u64 {
+        self.board_frames
     }
 
     /// Frames that did not arrive once and whole.
@@ -150,7 +161,11 @@ impl Wire {
     pub(crate) fn take(&mut self, now_us: u64, from: End, card: &mut Card) {
         for frame in card.sent.drain(..) {
             self.sent += 1;
-            let ports = tcp_ports(&frame);
+            let ports = ports(&frame);
+            if from == End::Board {
+                self.board_frames += 1;
+                self.board_sent.count(&frame);
+            }
             let silent = ports.into_iter().flatten().any(|port| self.silent_ports.contains(&port));
             if self.cut || silent || self.random.chance(self.faults.loss) {
                 self.struck += 1;
@@ -197,8 +212,32 @@ impl Wire {
     }
 }
 
+/// Segments with these flags.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// Connections begun, SYNs sent again included.
+    pub syn: u32,
+    /// The same for their ends.
+    pub fin: u32,
+    /// Resets.
+    pub rst: u32,
+}
+
+impl Flags {
+    fn count(&mut self, frame: &[u8]) {
+        // Both stacks write IPv4 headers without options.
+        if frame.get(12..14) != Some(&[8, 0]) || frame.get(23) != Some(&6) {
+            return;
+        }
+        let flags = frame.get(ETHERNET_HEADER + 20 + 13).copied().unwrap_or(0);
+        self.fin += u32::from(flags & 1);
+        self.syn += u32::from(flags >> 1 & 1);
+        self.rst += u32::from(flags >> 2 & 1);
+    }
+}
+
 /// The ports of a TCP segment or UDP datagram; `None` for other frames.
-fn tcp_ports(frame: &[u8]) -> Option<[u16; 2]> {
+fn ports(frame: &[u8]) -> Option<[u16; 2]> {
     let ip = frame.get(ETHERNET_HEADER..)?;
     let is_ipv4 = frame.get(12..14) == Some(&[8, 0]);
     let ports = ip.get(usize::from(ip.first()? & 15) * 4..)?;

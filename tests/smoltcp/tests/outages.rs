@@ -2,6 +2,7 @@
 
 use klamm_core::Problem;
 use klamm_smoltcp_tests::{Faults, Setup, World};
+use smoltcp::socket::tcp::State;
 
 /// Readings enough for half a minute.
 fn half_a_minute(seed: u64) -> Setup {
@@ -62,8 +63,9 @@ fn the_link_is_down_for_a_minute() {
     let mut world = started(&Setup { records: 100, ..half_a_minute(3) });
     world.set_link(false, true);
     world.run_for(10_000);
-    let wakeups = world.board.wakeups;
+    let (wakeups, frames) = (world.board.wakeups, world.wire.board_frames());
     world.run_for(50_000);
+    assert_eq!(world.wire.board_frames(), frames, "nothing is sent into the void");
     assert!(world.board.wakeups - wakeups <= 40, "{} wake-ups in 50 s", world.board.wakeups - wakeups);
     world.set_link(true, true);
     world.deliver_all(120_000);
@@ -102,12 +104,26 @@ fn dhcp_gives_another_address() {
     }
 }
 
+/// With the link down smoltcp does nothing, so that the driver itself must see it.
+#[test]
+fn the_address_goes_while_the_link_is_down() {
+    let mut world = started(&half_a_minute(8));
+    let closed = world.board.producer.stats().connections_closed;
+    world.set_link(false, true);
+    world.board.set_address(None);
+    world.run_for(10);
+    assert_eq!(world.board.producer.stats().connections_closed - closed, 3);
+    world.set_link(true, true);
+    world.board.set_address(Some([10, 0, 0, 50]));
+    world.deliver_all(120_000);
+}
+
 #[test]
 fn a_lease_ends_and_another_begins() {
     let mut world = started(&half_a_minute(5));
     world.board.set_address(None);
     world.run_for(3_000);
-    assert!(world.board.socket_states().iter().all(|state| !state.eq(&smoltcp::socket::tcp::State::Established)));
+    assert!(world.board.socket_states().iter().all(|state| *state != State::Established));
     world.board.set_address(Some([10, 0, 0, 99]));
     world.deliver_all(120_000);
 }
@@ -199,4 +215,63 @@ fn one_thing_after_another() {
         }
         world.deliver_all(300_000);
     }
+}
+
+/// The only socket leads to a broker that went away without a word. It says goodbye, gives the peer its second, resets once, and
+/// goes to the next broker.
+#[test]
+fn one_socket_leaves_a_silent_peer() {
+    let configure: fn(&mut klamm_core::Config<'static>) = |config| {
+        config.request_timeout_ms = 2_000;
+        config.socket_connection_setup_timeout_ms = 1_000;
+        config.delivery_timeout_ms = 60_000;
+    };
+    let setup = Setup { configure, brokers: 2, sockets: 1, partitions: 2, ..half_a_minute(1) };
+    let mut world = started(&Setup { records: 100, ..setup });
+    let silent = world.cluster.connection_count();
+    assert!(silent <= 1, "one socket");
+    world.wire.silent_ports.insert(9092);
+    let before = world.wire.board_sent;
+    world.run_until(120_000, |world| world.board.application.is_done());
+    world.verify();
+    let sent = world.wire.board_sent;
+    assert!(sent.rst > before.rst, "a peer that does not do its part is told: {before:?} {sent:?}");
+    // Leader 2 was reached all the time.
+    assert!(world.board.application.delivered() > 40, "{}", world.board.application.delivered());
+}
+
+/// Closed while an answer of 20 KB is on its way through a window of 256 bytes: what arrives late is taken in until the peer's
+/// FIN, and nobody is reset.
+#[test]
+fn closing_takes_in_what_comes_late() {
+    let mut world = World::new(&Setup { partitions: 500, receive_bytes: 256, records: 0, ..Setup::new(1) });
+    world.board.application.add(1);
+    world.run_until(10_000, |world| world.board.producer.stats().bytes_in > 2_000);
+    let now = klamm_core::Instant::from_millis(world.now_ms() + 1);
+    world.board.producer.fail_all(now);
+    world.board.producer.close(now, std::time::Duration::ZERO);
+    world.board.wake();
+    world.run_for(900);
+    let open = |state: &smoltcp::socket::tcp::State| !matches!(state, State::Closed | State::TimeWait);
+    assert!(!world.board.socket_states().iter().any(open), "{:?}", world.board);
+    assert_eq!(world.wire.board_sent.rst, 0);
+}
+
+/// Nobody answers the FIN, and nothing else wakes the board: it gives up in time all the same, and sleeps.
+#[test]
+fn closing_ends_without_the_peer() {
+    let mut world = started(&Setup { records: 20, ..half_a_minute(2) });
+    let before = world.wire.board_sent;
+    let open = world.cluster.connection_count() as u32;
+    world.wire.silent_ports.extend([9092, 9093, 9094]);
+    let now = klamm_core::Instant::from_millis(world.now_ms() + 1);
+    world.board.producer.close(now, std::time::Duration::from_secs(1));
+    world.board.wake();
+    world.run_for(3_500);
+    assert!(world.board.socket_states().iter().all(|state| *state == State::Closed), "{:?}", world.board);
+    let sent = world.wire.board_sent;
+    assert_eq!(sent.rst - before.rst, open, "each is reset once");
+    let wakeups = world.board.wakeups;
+    world.run_for(3_600_000);
+    assert_eq!(world.board.wakeups, wakeups);
 }
