@@ -1,14 +1,15 @@
 //! The second world: smoltcp, as on a board. One interface over a loopback device has both sides: the producer's sockets,
-//! one per connection slot, and listening ones whose bytes go to a simulated cluster. Time is simulated too.
+//! one per connection slot, which `klamm-smoltcp` drives, and listening ones whose bytes go to a simulated cluster. Time is
+//! simulated too.
 
-use klamm_core::{Action, ConnId, Disconnect, Instant, Producer, Target};
+use klamm_core::Instant;
 use klamm_sim::{Cluster, ClusterOptions, ConnectionId};
+use klamm_smoltcp::{Connection, Driver, Options};
 use klamm_worlds::{Application, BROKERS, PARTITIONS, TOPIC, check_log, producer};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Loopback, Medium};
-use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{Socket, SocketBuffer};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
-use std::net::IpAddr;
 
 /// Small on purpose: a request takes several turns.
 const SOCKET_BUFFER: usize = 1500;
@@ -20,105 +21,6 @@ fn add_socket(sockets: &mut SocketSet<'_>) -> SocketHandle {
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
     sockets.add(socket)
-}
-
-/// One connection slot and its socket.
-struct Place {
-    handle: SocketHandle,
-    conn: Option<ConnId>,
-    /// The core was told that bytes can flow.
-    connected: bool,
-    has_output: bool,
-}
-
-/// The producer's side: what a driver on a board would be.
-struct Driver {
-    places: Vec<Place>,
-    next_port: u16,
-}
-
-impl Driver {
-    fn new(sockets: &mut SocketSet<'_>, count: usize) -> Self {
-        let place = |_| Place { handle: add_socket(sockets), conn: None, connected: false, has_output: false };
-        Self { places: (0..count).map(place).collect(), next_port: 49_152 }
-    }
-
-    fn poll(
-        &mut self,
-        producer: &mut Producer<'_>,
-        interface: &mut Interface,
-        sockets: &mut SocketSet<'_>,
-        now: Instant,
-    ) {
-        if producer.poll_timeout().is_some_and(|deadline| deadline.at <= now) {
-            producer.handle_timeout(now);
-        }
-        for place in &mut self.places {
-            place.read(producer, sockets, now);
-        }
-        while let Some(action) = producer.poll_action() {
-            match action {
-                Action::Connect { conn, target: Target::Address(to), .. } => {
-                    let place = &mut self.places[conn.slot()];
-                    let IpAddr::V4(host) = to.ip() else { panic!("{to}") };
-                    let socket = sockets.get_mut::<Socket<'_>>(place.handle);
-                    self.next_port += 1;
-                    let target = (IpAddress::Ipv4(host), to.port());
-                    socket.connect(interface.context(), target, self.next_port).expect("the socket is closed");
-                    *place = Place { conn: Some(conn), connected: false, has_output: false, ..*place };
-                }
-                Action::Disconnect { conn } => {
-                    let place = &mut self.places[conn.slot()];
-                    sockets.get_mut::<Socket<'_>>(place.handle).abort();
-                    place.conn = None;
-                }
-                other => panic!("addresses are literal here: {other:?}"),
-            }
-        }
-        while let Some(conn) = producer.poll_writable() {
-            self.places[conn.slot()].has_output = true;
-        }
-        for place in &mut self.places {
-            place.write(producer, sockets, now);
-        }
-    }
-}
-
-impl Place {
-    /// Received bytes go into the core where they lie.
-    fn read(&mut self, producer: &mut Producer<'_>, sockets: &mut SocketSet<'_>, now: Instant) {
-        let Some(conn) = self.conn else { return };
-        let socket = sockets.get_mut::<Socket<'_>>(self.handle);
-        if !self.connected && socket.may_send() {
-            self.connected = true;
-            producer.handle_connected(now, conn);
-        }
-        while socket.can_recv() {
-            let take = |bytes: &mut [u8]| (bytes.len(), producer.handle_input(now, conn, bytes));
-            socket.recv(take).expect("it can receive").expect("the cluster keeps to the protocol");
-        }
-        let lost = if self.connected { !socket.may_recv() } else { socket.state() == State::Closed };
-        if lost {
-            let why = if self.connected { Disconnect::Closed } else { Disconnect::Refused };
-            producer.handle_disconnected(now, conn, why);
-            socket.abort();
-            self.conn = None;
-        }
-    }
-
-    /// The core's slices go into the socket's buffer, and nowhere between.
-    fn write(&mut self, producer: &mut Producer<'_>, sockets: &mut SocketSet<'_>, now: Instant) {
-        let Some(conn) = self.conn else { return };
-        let socket = sockets.get_mut::<Socket<'_>>(self.handle);
-        while self.has_output && socket.can_send() {
-            let Some(transmit) = producer.poll_transmit(now, conn) else {
-                self.has_output = false;
-                return;
-            };
-            let taken = socket.send_slice(transmit.bytes).expect("it can send");
-            producer.handle_transmitted(now, conn, taken);
-        }
-    }
 }
 
 /// One listening socket of a broker.
@@ -181,7 +83,8 @@ fn publishes_over_smoltcp() {
             Port { handle: add_socket(&mut sockets), broker, connection: None, out: Vec::new() }
         })
         .collect();
-    let mut driver = Driver::new(&mut sockets, 4);
+    let mut connections: Vec<Connection> = (0..4).map(|_| Connection::new(add_socket(&mut sockets))).collect();
+    let mut driver = Driver::new(&mut connections, Options::new());
     let mut producer = producer(cluster.bootstrap_servers(), Instant::ZERO);
     let mut application = Application::new(&mut producer);
 
@@ -191,8 +94,7 @@ fn publishes_over_smoltcp() {
             port.poll(&mut cluster, &mut sockets, now_ms);
         }
         application.step(&mut producer, now);
-        driver.poll(&mut producer, &mut interface, &mut sockets, now);
-        interface.poll(smoltcp::time::Instant::from_millis(now_ms as i64), &mut device, &mut sockets);
+        let _ = driver.turn(now, &mut device, &mut interface, &mut sockets, &mut producer);
         if application.is_done() {
             return check_log(&cluster);
         }
