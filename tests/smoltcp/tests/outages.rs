@@ -240,6 +240,19 @@ fn one_socket_leaves_a_silent_peer() {
     assert!(world.board.application.delivered() > 40, "{}", world.board.application.delivered());
 }
 
+/// The slot is wanted again while its socket still has the reset to send: that goes first.
+#[test]
+fn a_reset_goes_out_before_the_next_connection() {
+    let configure: fn(&mut klamm_core::Config<'static>) = |config| config.request_timeout_ms = 2_000;
+    let mut world = started(&Setup { configure, sockets: 1, ..half_a_minute(1) });
+    world.run_until(10_000, |world| world.board.socket_states() == [State::Established]);
+    world.wire.silent_ports.extend([9092, 9093, 9094]);
+    let before = world.wire.board_sent;
+    world.run_until(30_000, |world| world.wire.board_sent.syn > before.syn);
+    let sent = world.wire.board_sent;
+    assert!(sent.fin > before.fin && sent.rst == before.rst + 1, "{before:?} {sent:?}");
+}
+
 /// Closed while an answer of 20 KB is on its way through a window of 256 bytes: what arrives late is taken in until the peer's
 /// FIN, and nobody is reset.
 #[test]
