@@ -23,6 +23,9 @@ pub(crate) struct Suite {
 const BARE_TARGETS: [&str; 4] =
     ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imc-unknown-none-elf", "wasm32-unknown-unknown"];
 
+/// Those of them that are boards.
+const BOARDS: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7m-none-eabi", "riscv32imc-unknown-none-elf"];
+
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
@@ -105,6 +108,12 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "smoltcp",
+        about: "the driver for smoltcp over a wire with faults, in simulated time",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-smoltcp-tests")],
+    },
+    Suite {
         name: "fuzz",
         about: "the fuzzers' corpora and findings, replayed without a fuzzer",
         limit: minutes(15),
@@ -128,7 +137,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "targets",
-        about: "the core builds for boards and WebAssembly",
+        about: "the core builds for boards and WebAssembly, the driver for smoltcp for boards",
         limit: minutes(20),
         steps: || {
             let step = |target| Step::cargo("build -p klamm-core --no-default-features").target(target);
@@ -136,6 +145,11 @@ pub(crate) const SUITES: &[Suite] = &[
             // Its tests cannot be linked on a computer, so nothing else compiles it.
             let defmt = Step::cargo("build -p klamm-core --no-default-features --features defmt");
             steps.push(defmt.target("thumbv7m-none-eabi"));
+            let smoltcp =
+                |features: &str, target| Step::cargo(&format!("build -p klamm-smoltcp {features}")).target(target);
+            steps.extend(BOARDS.map(|target| smoltcp("", target)));
+            steps.push(smoltcp("--features defmt,log,proto-ipv6,medium-ip", "thumbv7m-none-eabi"));
+            steps.push(smoltcp("--no-default-features --features medium-ip,proto-ipv6", "thumbv7m-none-eabi"));
             steps
         },
     },
@@ -220,7 +234,7 @@ fn unit_steps() -> Vec<Step> {
         let all = features.join(",");
         steps.push(Step::cargo_test(&format!("-p klamm-core --features {all}")));
     }
-    steps.push(Step::cargo_test("-p klamm -p klamm-sim -p xtask"));
+    steps.push(Step::cargo_test("-p klamm -p klamm-sim -p klamm-smoltcp -p xtask"));
     steps.push(Step::cargo_test("-p klamm --features zstd,metrics,tracing,log,serde,uuid"));
     steps
 }
