@@ -191,12 +191,14 @@ impl Connection {
                         break;
                     };
                     let taken = copy(transmit.bytes, room);
+                    if taken == 0 {
+                        break; // the core lends no empty slices; but if it did, this would never end
+                    }
                     producer.handle_transmitted(now, conn, taken);
                     filled = filled.saturating_add(taken);
                 }
                 (filled, filled)
             };
-            // An empty slice of a ring that has room cannot be; but if it were, this would never end.
             match socket.send(fill) {
                 Ok(filled) if filled > 0 => moved = true,
                 _ => break,

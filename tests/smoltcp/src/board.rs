@@ -91,6 +91,11 @@ impl Board {
         self.wake = Some(0);
     }
 
+    /// How many frames its card takes at a time from now on; none while something else uses the bus, for instance.
+    pub fn set_card_room(&mut self, frames: usize) {
+        self.card.room = frames;
+    }
+
     /// It looks at everything in the next turn; a command was given, for instance.
     pub fn wake(&mut self) {
         self.wake = Some(0);

@@ -38,6 +38,20 @@ fn a_card_with_room_for_one_frame() {
     world.deliver_all(60_000);
 }
 
+/// A card that takes nothing for a second: the board looks again every millisecond, and sleeps in between.
+#[test]
+fn a_card_without_room() {
+    let mut world = World::new(&Setup::new(9));
+    world.run_for(500);
+    let wakeups = world.board.wakeups;
+    world.board.set_card_room(0);
+    world.run_for(1_000);
+    let wakeups = world.board.wakeups - wakeups;
+    assert!((500..=1_500).contains(&wakeups), "{wakeups} in a second");
+    world.board.set_card_room(usize::MAX);
+    world.deliver_all(60_000);
+}
+
 /// An idle board wakes up for deadlines only: metadata every five minutes, idle connections once. Each request takes some
 /// wake-ups more, which are TCP's: an acknowledgement that was delayed, a retransmission timer that is to be taken back.
 #[test]
