@@ -39,6 +39,8 @@ pub struct Host {
     name_server: SocketHandle,
     /// Connections that ended with a FIN of the board's.
     pub farewells: u32,
+    /// Brokers acknowledge a FIN of the board's and never send their own.
+    pub never_closes: bool,
 }
 
 /// A listening socket of a broker, or a connection that came of it.
@@ -71,7 +73,7 @@ impl Host {
         let mut server = udp::Socket::new(packets(), packets());
         server.bind(53).expect("the port is free");
         let name_server = sockets.add(server);
-        Self { names: Names::default(), card, iface, sockets, ports, name_server, farewells: 0 }
+        Self { names: Names::default(), card, iface, sockets, ports, name_server, farewells: 0, never_closes: false }
     }
 
     /// Does all that can be done now.
@@ -80,7 +82,10 @@ impl Host {
         loop {
             let mut moved = self.iface.poll(timestamp, &mut self.card, &mut self.sockets) != PollResult::None;
             for port in &mut self.ports {
-                moved |= port.turn(now_us / 1000, cluster, &mut self.sockets, &mut self.farewells);
+                let socket = self.sockets.get::<Socket<'_>>(port.handle);
+                if !(self.never_closes && socket.state() == State::CloseWait) {
+                    moved |= port.turn(now_us / 1000, cluster, &mut self.sockets, &mut self.farewells);
+                }
             }
             self.answer_names();
             if !moved {

@@ -288,3 +288,19 @@ fn closing_ends_without_the_peer() {
     world.run_for(3_600_000);
     assert_eq!(world.board.wakeups, wakeups);
 }
+
+/// The FIN is acknowledged, and then nothing more comes: no timer of TCP's runs in that state.
+#[test]
+fn closing_ends_with_a_peer_that_does_not_close() {
+    let mut world = started(&Setup { records: 20, ..half_a_minute(3) });
+    world.host.never_closes = true;
+    let open = world.cluster.connection_count() as u32;
+    let now = klamm_core::Instant::from_millis(world.now_ms() + 1);
+    world.board.producer.close(now, std::time::Duration::from_secs(1));
+    world.board.wake();
+    world.run_for(500);
+    assert!(world.board.socket_states().contains(&State::FinWait2), "{:?}", world.board);
+    world.run_for(1_000);
+    assert!(world.board.socket_states().iter().all(|state| *state == State::Closed), "{:?}", world.board);
+    assert_eq!(world.wire.board_sent.rst, open);
+}
