@@ -69,17 +69,26 @@ fn own_workspace(dir: &str, target_dir: &str) -> Result<PathBuf> {
 
 /// Builds the smallest firmware for a target.
 pub(crate) fn minimal_firmware(target: &str) -> Result<PathBuf> {
-    let dir = crate::root().join("examples/minimal-thumb");
+    firmware("minimal-thumb", target)
+}
+
+/// Builds the smallest firmware that publishes over smoltcp.
+pub(crate) fn publishing_firmware(target: &str) -> Result<PathBuf> {
+    firmware("minimal-smoltcp", target)
+}
+
+fn firmware(name: &str, target: &str) -> Result<PathBuf> {
+    let dir = crate::root().join("examples").join(name);
     if !dir.join("Cargo.toml").exists() {
-        return Err(format!("{} is missing", Path::new("examples/minimal-thumb").display()));
+        return Err(format!("examples/{name} is missing"));
     }
     let toolchain = toolchain(target)?;
     let mut cargo = Command::new(toolchain.cargo());
     // Run in its folder: its own workspace and linker settings apply. Its output stays out of that folder.
     cargo.args(["build", "--release", "--target", target]).args(toolchain.args());
-    cargo.arg("--target-dir").arg(crate::root().join("target/minimal-thumb"));
+    cargo.arg("--target-dir").arg(crate::root().join("target").join(name));
     cargo.envs(toolchain.env(target)).envs([WHOLE]).current_dir(dir);
-    executable(cargo, &format!("examples/minimal-thumb for {target}"))
+    executable(cargo, &format!("examples/{name} for {target}"))
 }
 
 /// Builds an example of the crate `klamm`.

@@ -1,4 +1,4 @@
-//! `cargo xtask size`: RAM of the tables, flash of the smallest firmware by room of the core, and the smallest program for servers.
+//! `cargo xtask size`: RAM of the tables, flash of the smallest firmwares, and the smallest program for servers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use crate::Result;
 use crate::bench::verdict;
-use crate::build::{bench_program, minimal_dependencies, minimal_firmware, minimal_program, output_of};
+use crate::build::{
+    bench_program, minimal_dependencies, minimal_firmware, minimal_program, output_of, publishing_firmware,
+};
 use crate::elf::{self, Image, room};
 use crate::limits::{Limits, Measured};
 
@@ -35,6 +37,7 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
             Err(why) => println!("not measured: {why}"),
         }
     }
+    flash.extend(measure_publisher()?);
     let program = measure_program()?;
     print_table("what | bytes of RAM", &ram, "ram", &limits);
     print_table("target/room | bytes of flash", &flash, "flash", &limits);
@@ -86,6 +89,17 @@ fn measure_program() -> Result<Vec<Measured>> {
         measured("stripped_bytes_beyond_nothing", whole.saturating_sub(nothing)),
         measured("dependencies", minimal_dependencies()?.len() as u64),
     ])
+}
+
+/// Flash of the smallest firmware that publishes over smoltcp: all of it, and smoltcp's own functions. Core and driver are inlined
+/// into each other and into the example, so that the rest is theirs together.
+fn measure_publisher() -> Result<Vec<Measured>> {
+    let image = elf::read(&publishing_firmware(MAIN_TARGET)?)?;
+    let in_flash = image.symbols.iter().filter(|symbol| symbol.in_flash);
+    let stack = in_flash.filter(|symbol| symbol.name.contains("smoltcp::") && room(&symbol.name).is_none());
+    let stack = stack.filter(|symbol| !symbol.name.contains("minimal_smoltcp::")).map(|symbol| symbol.size).sum();
+    let measured = |name: &str, value| Measured { name: format!("{MAIN_TARGET}/publisher/{name}"), value };
+    Ok(vec![measured("smoltcp", stack), measured("total", image.flash)])
 }
 
 /// The firmware's variables: the producer and its storage.
