@@ -29,6 +29,10 @@ pub struct Connection {
     pub(crate) local: Option<IpEndpoint>,
     /// The socket still ends an earlier connection, at the longest until then.
     closing: Option<Instant>,
+    /// The peer's FIN came; its acknowledgement leaves when the interface is polled next.
+    parting: bool,
+    /// The caller's setting of the socket, which closing changes.
+    ack_delay: Option<smoltcp::time::Duration>,
 }
 
 /// How far the connection is that the core wants.
@@ -76,7 +80,16 @@ impl Connection {
     /// algorithm, keep-alive as in [`Options`](crate::Options), no timeout (the core has its own).
     #[must_use]
     pub const fn new(socket: SocketHandle) -> Self {
-        Self { socket, conn: None, stage: Stage::Idle, has_output: false, local: None, closing: None }
+        Self {
+            socket,
+            conn: None,
+            stage: Stage::Idle,
+            has_output: false,
+            local: None,
+            closing: None,
+            parting: false,
+            ack_delay: None,
+        }
     }
 
     pub(crate) fn uses_port(&self, port: u16) -> bool {
@@ -126,6 +139,7 @@ impl Connection {
             // Somebody else left it open.
             Err(ConnectError::InvalidState) => {
                 socket.abort();
+                self.ack_delay = socket.ack_delay();
                 self.closing = Some(hands.now.after(CLOSING));
             }
             Err(ConnectError::Unaddressable) => self.lost(hands, Disconnect::Unreachable),
@@ -240,6 +254,10 @@ impl Connection {
             } else {
                 socket.close();
             }
+            // The peer's FIN is to be acknowledged before the socket has other things to do.
+            self.ack_delay = socket.ack_delay();
+            socket.set_ack_delay(None);
+            self.parting = false;
             self.closing = Some(hands.now.after(CLOSING));
         }
         self.finish_closing(hands);
@@ -250,21 +268,25 @@ impl Connection {
         let (Some(until), Some(socket)) = (self.closing, tcp(hands.sockets, self.socket)) else { return false };
         // Late answers would fill the window before the peer's FIN.
         while socket.can_recv() && socket.recv(|bytes| (bytes.len(), ())).is_ok() {}
-        let is_closed = socket.state() == State::Closed;
-        // A reset that is still to be sent has a remote end.
-        let is_free = if is_closed { socket.remote_endpoint().is_none() } else { socket.state() == State::TimeWait };
+        let (is_closed, is_over) = (socket.state() == State::Closed, socket.state() == State::TimeWait);
+        // A reset that is still to be sent has a remote end. In TIME-WAIT the peer's FIN may be without its acknowledgement: a
+        // peer that lacks it holds its socket, and says FIN again to somebody who remembers nothing.
+        let is_free = if is_closed { socket.remote_endpoint().is_none() } else { self.parting && hands.polled };
+        let parts = is_over && !self.parting;
         let gone = self.local.is_some_and(|local| !hands.iface.has_ip_addr(local.addr));
         if is_free || gone || (is_closed && until <= hands.now) {
+            socket.set_ack_delay(self.ack_delay);
             self.closing = None;
             self.local = None;
             return true;
         }
+        self.parting |= is_over;
         if until <= hands.now {
             socket.abort();
             self.closing = Some(hands.now.after(CLOSING));
             return true;
         }
-        false
+        parts
     }
 }
 

@@ -91,6 +91,8 @@ pub struct Driver<'a> {
 /// Everything that one call works with.
 pub(crate) struct Hands<'t, 's, 'p> {
     pub(crate) now: Instant,
+    /// The interface was polled since the driver last looked at the sockets.
+    pub(crate) polled: bool,
     pub(crate) iface: &'t mut Interface,
     pub(crate) sockets: &'t mut SocketSet<'s>,
     pub(crate) producer: &'t mut Producer<'p>,
@@ -135,13 +137,14 @@ impl<'a> Driver<'a> {
         sockets: &mut SocketSet<'_>,
         producer: &mut Producer<'_>,
     ) -> Next {
-        let mut hands = Hands { now, iface, sockets, producer };
+        let mut hands = Hands { now, polled: true, iface, sockets, producer };
         let mut moved = false;
         for _ in 0..ROUNDS_OF_POLL {
             if !self.round(&mut hands) {
                 return Next { at: self.deadline(&hands), moved };
             }
             moved = true;
+            hands.polled = false;
         }
         Next { at: Some(now), moved }
     }

@@ -23,6 +23,9 @@ fn three_brokers_on_one_socket() {
     for seed in 0..5 {
         let mut world = World::new(&Setup { sockets: 1, ..Setup::new(seed) });
         world.deliver_all(240_000);
+        // TIME-WAIT does not hold the slot, and nobody need be reset.
+        let turns = world.board.producer.stats().connections_closed;
+        assert!(turns >= 10 && world.wire.board_sent.rst == 0, "{turns} {:?}", world.wire.board_sent);
     }
 }
 
