@@ -16,9 +16,15 @@ use crate::Result;
 struct Running {
     version: String,
     bootstrap: String,
+    /// The same brokers as firmware sees them from inside QEMU.
+    guest: String,
     pids: Vec<u32>,
     dir: PathBuf,
 }
+
+/// The listener for guests of QEMU's user network, and what this machine is called there.
+const GUEST_LISTENER: &str = "GUEST";
+const HOST_OF_GUESTS: &str = "10.0.2.2";
 
 pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     match args.split_first() {
@@ -46,21 +52,25 @@ fn start(args: &[String]) -> Result<ExitCode> {
     if let Some(running) = load() {
         if running.is_alive() {
             println!("Kafka {} is running already: {}", running.version, running.bootstrap);
+            println!("{}", running.for_guests());
             println!("(`cargo xtask kafka stop` ends it)");
             return Ok(ExitCode::SUCCESS);
         }
         running.remove()?;
     }
     let builder = Kafka::builder().version(&version).brokers(brokers).dir(data_dir());
-    let kafka = builder.start().map_err(|error| error.to_string())?.detach();
-    let kafka = kafka.map_err(|error| error.to_string())?;
-    let running = Running { version, bootstrap: kafka.bootstrap_servers, pids: kafka.pids, dir: kafka.dir };
+    let builder = builder.listener(GUEST_LISTENER, "PLAINTEXT").advertised_host(GUEST_LISTENER, HOST_OF_GUESTS);
+    let kafka = builder.start().map_err(|error| error.to_string())?;
+    let guest = kafka.bootstrap_of(GUEST_LISTENER).unwrap_or_default().replace("127.0.0.1", HOST_OF_GUESTS);
+    let kafka = kafka.detach().map_err(|error| error.to_string())?;
+    let running = Running { version, bootstrap: kafka.bootstrap_servers, guest, pids: kafka.pids, dir: kafka.dir };
     if let Err(error) = running.save() {
         // Nobody could find it again.
         running.kill();
         return Err(error);
     }
     println!("{}", running.bootstrap);
+    println!("{}", running.for_guests());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,6 +93,7 @@ fn run(args: &[String]) -> Result<ExitCode> {
 fn status() -> Result<ExitCode> {
     let running = load_alive()?;
     println!("Kafka {}: {}", running.version, running.bootstrap);
+    println!("{}", running.for_guests());
     println!("data and logs: {}", running.dir.display());
     Ok(ExitCode::SUCCESS)
 }
@@ -112,6 +123,7 @@ fn load() -> Option<Running> {
     Some(Running {
         version: state["version"].as_str()?.into(),
         bootstrap: state["bootstrap"].as_str()?.into(),
+        guest: state["guest"].as_str()?.into(),
         pids: pids.filter_map(|pid| pid.as_u64()?.try_into().ok()).collect(),
         dir: state["dir"].as_str()?.into(),
     })
@@ -126,11 +138,16 @@ impl Running {
         let state = json!({
             "version": self.version,
             "bootstrap": self.bootstrap,
+            "guest": self.guest,
             "pids": self.pids,
             "dir": self.dir.display().to_string(),
         });
         fs::write(state_path(), format!("{state:#}\n"))
             .map_err(|error| format!("cannot write {}: {error}", state_path().display()))
+    }
+
+    fn for_guests(&self) -> String {
+        format!("for `cargo xtask firmware run --bootstrap-server`: {}", self.guest)
     }
 
     fn is_alive(&self) -> bool {

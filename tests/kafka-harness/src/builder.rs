@@ -10,7 +10,7 @@ use crate::cluster::Kafka;
 use crate::dist::{DEFAULT_VERSION, Dist, Version, require_java};
 use crate::error::{Context, Error, Result};
 use crate::guard::Guard;
-use crate::node::{CONTROLLER_ID, Listener, Node, Role, Shared};
+use crate::node::{CONTROLLER_ID, LOOPBACK, Listener, Node, Role, Shared};
 use crate::ports::free_port;
 
 /// Describes a cluster; [`start`](Self::start) starts it.
@@ -62,7 +62,8 @@ impl Builder {
     /// A further listener on every broker, e.g. `("SASLSSL", "SASL_SSL")`; [`Kafka::bootstrap_of`] gives its addresses.
     /// Key stores and JAAS lines come by [`config`](Self::config).
     pub fn listener(mut self, name: &str, protocol: &str) -> Self {
-        self.listeners.push(Listener { name: name.into(), protocol: protocol.into(), advertised: Vec::new() });
+        let (name, protocol) = (name.into(), protocol.into());
+        self.listeners.push(Listener { name, protocol, advertised: Vec::new(), host: LOOPBACK.into() });
         self
     }
 
@@ -70,6 +71,15 @@ impl Builder {
     pub fn advertised(mut self, listener: &str, ports: &[u16]) -> Self {
         for known in self.listeners.iter_mut().filter(|known| known.name == listener) {
             known.advertised = ports.to_vec();
+        }
+        self
+    }
+
+    /// The host that clients of a listener are told to connect to, instead of `127.0.0.1`: what this machine is called
+    /// where they are, in a virtual machine for instance.
+    pub fn advertised_host(mut self, listener: &str, host: &str) -> Self {
+        for known in self.listeners.iter_mut().filter(|known| known.name == listener) {
+            known.host = host.into();
         }
         self
     }

@@ -19,6 +19,9 @@ const CLUSTER_ID: &str = "a2xhbW0tdGVzdC1ydW4tMQ";
 /// Node id of the controller of a cluster with several brokers.
 pub(crate) const CONTROLLER_ID: i32 = 100;
 
+/// Where everything listens.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
+
 /// What a node is in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -39,6 +42,8 @@ pub(crate) struct Listener {
     pub(crate) protocol: String,
     /// What clients are told to connect to, broker by broker; empty: the listener's own ports.
     pub(crate) advertised: Vec<u16>,
+    /// The host that goes with them.
+    pub(crate) host: String,
 }
 
 /// What all nodes of a cluster have in common.
@@ -57,10 +62,12 @@ impl Shared {
         self.controllers.get(&node).copied().unwrap_or(0)
     }
 
-    /// The port that clients of a broker's listener are told, if that is not the listener's own.
-    fn advertised(&self, listener: &str, broker: i32) -> Option<u16> {
-        let listener = self.listeners.iter().find(|known| known.name == listener)?;
-        listener.advertised.get(usize::try_from(broker - 1).ok()?).copied()
+    /// What clients of a listener of this broker, which has this port, are told to connect to.
+    fn advertised(&self, name: &str, broker: i32, port: u16) -> String {
+        let listener = self.listeners.iter().find(|known| known.name == name);
+        let index = usize::try_from(broker - 1).unwrap_or(usize::MAX);
+        let told = listener.and_then(|listener| listener.advertised.get(index)).unwrap_or(&port);
+        format!("{name}://{}:{told}", listener.map_or(LOOPBACK, |listener| &listener.host))
     }
 }
 
@@ -187,9 +194,8 @@ impl Node {
         }
         set("listeners", listeners.join(","));
         if self.is_broker() {
-            let told = self.ports.iter().map(|(name, port)| (name, shared.advertised(name, self.id).unwrap_or(*port)));
-            let told: Vec<String> = told.map(|(name, port)| format!("{name}://127.0.0.1:{port}")).collect();
-            set("advertised.listeners", told.join(","));
+            let told = self.ports.iter().map(|(name, port)| shared.advertised(name, self.id, *port));
+            set("advertised.listeners", told.collect::<Vec<_>>().join(","));
             set("inter.broker.listener.name", "PLAINTEXT".into());
         }
     }
