@@ -1,0 +1,135 @@
+//! The chip's Ethernet controller as a device of smoltcp's.
+//!
+//! Frames go through one register, word by word: a length that shares its word with the first bytes of the frame, then the
+//! rest. Both ways a frame passes through one buffer in RAM, since smoltcp wants it in one piece.
+
+use smoltcp::phy::{self, DeviceCapabilities, Medium};
+use smoltcp::time::Instant;
+
+use crate::machine::{CLOCK_GATES_2, mac, nvic};
+
+/// Largest frame without its checksum, in bytes.
+const FRAME: usize = 1514;
+/// What stands before a frame in the controller's FIFO: a length.
+const LENGTH: usize = 2;
+/// What stands behind a frame that came.
+const CHECKSUM: usize = 4;
+/// The words of the FIFO that the largest frame takes; the frame itself lies askew in them.
+const WORDS: usize = LENGTH + FRAME + CHECKSUM;
+/// The header of a frame, which the length of one to send does not count.
+const HEADER: usize = 14;
+/// The interrupt of a frame that came: its flag, and its number.
+const RECEIVED: u32 = 1;
+const IRQ: u32 = 42;
+
+/// The controller and its two buffers.
+pub(crate) struct Ethernet {
+    receive: [u8; WORDS],
+    transmit: [u8; WORDS],
+}
+
+impl Ethernet {
+    pub(crate) const fn new() -> Self {
+        Self { receive: [0; WORDS], transmit: [0; WORDS] }
+    }
+
+    /// Switches the controller on.
+    pub(crate) fn start(&mut self, address: [u8; 6]) {
+        let [a, b, c, d, e, f] = address;
+        CLOCK_GATES_2.write(CLOCK_GATES_2.read() | 1 << 28 | 1 << 30);
+        mac::RECEIVE_CONTROL.write(0x10); // empties the FIFO
+        mac::INTERRUPT.write(0x7f);
+        mac::ADDRESS_LOW.write(u32::from_le_bytes([a, b, c, d]));
+        mac::ADDRESS_HIGH.write(u32::from_le_bytes([e, f, 0, 0]));
+        mac::THRESHOLD.write(0x3f); // sends when told to, not before
+        mac::INTERRUPT_MASK.write(RECEIVED);
+        mac::TRANSMIT_CONTROL.write(0x0f); // full duplex, checksums and padding by the controller
+        mac::RECEIVE_CONTROL.write(0x0b); // frames for us and for many, none that is damaged
+        nvic::ENABLE[1].write(1 << (IRQ - 32));
+    }
+
+    /// Whether a frame waits. If none does, the next one is an interrupt.
+    pub(crate) fn has_frame(&mut self) -> bool {
+        mac::INTERRUPT.write(RECEIVED);
+        nvic::CLEAR_PENDING[1].write(1 << (IRQ - 32));
+        // After that, not before: what came in between has its interrupt still.
+        mac::PACKETS.read() != 0
+    }
+
+    /// Takes a frame out of the FIFO, all of it. Says how long it is.
+    fn take(&mut self) -> usize {
+        let first = mac::DATA.read();
+        // It counts itself and the checksum.
+        let len = (first & 0xffff) as usize;
+        let (words, _) = self.receive.as_chunks_mut();
+        let mut words = words.iter_mut();
+        if let Some(word) = words.next() {
+            *word = first.to_le_bytes();
+        }
+        for _ in 1..len.div_ceil(4) {
+            let word = mac::DATA.read().to_le_bytes();
+            // What is too long for a frame has to leave the FIFO as well.
+            if let Some(to) = words.next() {
+                *to = word;
+            }
+        }
+        len.saturating_sub(LENGTH + CHECKSUM).min(FRAME)
+    }
+}
+
+impl phy::Device for Ethernet {
+    type RxToken<'a> = Received<'a>;
+    type TxToken<'a> = Slot<'a>;
+
+    fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Slot<'_>)> {
+        if mac::PACKETS.read() == 0 || is_sending() {
+            return None;
+        }
+        let len = self.take();
+        let frame = self.receive.get(LENGTH..LENGTH + len)?;
+        Some((Received(frame), Slot(&mut self.transmit)))
+    }
+
+    fn transmit(&mut self, _: Instant) -> Option<Slot<'_>> {
+        (!is_sending()).then_some(Slot(&mut self.transmit))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = FRAME;
+        // No limit on bursts: with one frame at a time smoltcp would not let brokers send more than that before an answer.
+        capabilities
+    }
+}
+
+fn is_sending() -> bool {
+    mac::TRANSMIT_REQUEST.read() & 1 != 0
+}
+
+/// A frame that came.
+pub(crate) struct Received<'a>(&'a [u8]);
+
+impl phy::RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, see: F) -> R {
+        see(self.0)
+    }
+}
+
+/// Room for a frame to send.
+pub(crate) struct Slot<'a>(&'a mut [u8; WORDS]);
+
+impl phy::TxToken for Slot<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, fill: F) -> R {
+        let len = len.min(FRAME);
+        let [first, second] = (len.saturating_sub(HEADER) as u16).to_le_bytes();
+        [self.0[0], self.0[1]] = [first, second];
+        let result = fill(self.0.get_mut(LENGTH..LENGTH + len).unwrap_or_default());
+        let (words, _) = self.0.as_chunks();
+        for word in words.iter().take((LENGTH + len).div_ceil(4)) {
+            mac::DATA.write(u32::from_le_bytes(*word));
+        }
+        mac::TRANSMIT_REQUEST.write(1);
+        result
+    }
+}
