@@ -33,6 +33,13 @@ pub(crate) fn chaos_program() -> Result<PathBuf> {
     executable(cargo, "klamm-chaos")
 }
 
+/// Builds the program that runs the firmware in QEMU.
+pub(crate) fn firmware_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "klamm-firmware-tests"]).current_dir(crate::root());
+    executable(cargo, "klamm-firmware")
+}
+
 /// Builds the program that runs simulated worlds.
 pub(crate) fn swarm_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
@@ -99,7 +106,7 @@ pub(crate) fn library_example(name: &str) -> Result<PathBuf> {
 }
 
 /// Runs `cargo build` and reads from its messages which executable it made.
-fn executable(mut cargo: Command, what: &str) -> Result<PathBuf> {
+pub(crate) fn executable(mut cargo: Command, what: &str) -> Result<PathBuf> {
     cargo.args(["--message-format", "json-render-diagnostics"]);
     cargo.stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = cargo.output().map_err(|error| format!("cannot run cargo: {error}"))?;

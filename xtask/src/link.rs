@@ -55,7 +55,8 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn forbidden(symbols: &[Symbol]) -> Vec<&str> {
+/// Those of an allocator or of the panic machinery.
+pub(crate) fn forbidden(symbols: &[Symbol]) -> Vec<&str> {
     let names = symbols.iter().map(|symbol| symbol.name.as_str());
     names.filter(|name| FORBIDDEN.iter().any(|part| name.contains(part))).collect()
 }

@@ -5,6 +5,7 @@ mod build;
 mod chaos;
 mod docs;
 mod elf;
+mod firmware;
 mod fuzz;
 mod kafka;
 mod limits;
@@ -59,6 +60,15 @@ cargo xtask COMMAND
   mutants --simulation [--seeds N] [NAME...]
                                        the same faults in random worlds: chance must find them (slow)
   link                                 check that this firmware links no allocator and no panic machinery
+  firmware build [--target T] [--defmt]
+                                       the sensor's image for a Cortex-M3 with 64 KiB of RAM (examples/firmware)
+  firmware run [--bootstrap-server 10.0.2.2:P] [--topic T] [--records N] [--partitions N] [--idle MS]
+                                       boot it in QEMU and publish readings, to a simulated cluster if no server is given,
+                                       whose log must hold each of them once and in order
+  firmware test [--simulated | --real] [SCENARIO...]
+                                       brokers killed, the cable cut, buffers of 536 B and the like; against a simulated
+                                       cluster and real Kafka
+  firmware size                        flash by crate, RAM, stack, instructions per reading
   docs [--check]                       write the documents that are made from code
 
 --check fails where a value is above its limit in xtask/limits.txt, or a document is stale; --save sets the limits anew.
@@ -83,6 +93,7 @@ fn main() -> ExitCode {
         "size" => size::main(rest),
         "mutants" => mutants::main(rest),
         "link" => link::main(rest),
+        "firmware" => firmware::main(rest),
         "docs" => docs::main(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -14,6 +14,8 @@ pub(crate) enum Need {
     Kafka,
     Node,
     Valgrind,
+    /// The emulator of boards with a Cortex-M.
+    Qemu,
     /// Compilers for C and C++ and make: libraries that judge us are built from their own sources.
     CCompiler,
     /// A part of the Rust toolchain that is run as `cargo NAME`: `fmt`, `clippy`.
@@ -54,6 +56,7 @@ fn look(need: Need) -> Result<()> {
             program("mvn", &["-version"], &["maven"])
         }
         Need::Node => program("node", &["--version"], &["nodejs"]),
+        Need::Qemu => program("qemu-system-arm", &["--version"], &["qemu-system-arm"]),
         Need::Valgrind => program("valgrind", &["--version"], &["valgrind"]),
         Need::CCompiler => {
             let packages = ["build-essential"];
@@ -117,6 +120,19 @@ fn has_target(target: &str) -> bool {
         && std::fs::read_dir(dir).is_ok_and(|mut files| {
             files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore")))
         })
+}
+
+/// Whether the source of Rust's library is there, so that it can be built without the code that tells of panics; has rustup
+/// fetch it if possible.
+pub(crate) fn has_library_source() -> bool {
+    let look = || {
+        let output = Command::new("rustc").args(["--print", "sysroot"]).output();
+        output.is_ok_and(|output| {
+            let sysroot = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            Path::new(&sysroot).join("lib/rustlib/src/rust/library/core").exists()
+        })
+    };
+    look() || (succeeds("rustup", &["component", "add", "rust-src"]) && look())
 }
 
 impl Toolchain {

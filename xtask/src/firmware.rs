@@ -1,0 +1,111 @@
+//! `cargo xtask firmware`: the image of `examples/firmware`, built, run in QEMU, tested and measured. `tests/firmware` has the runs.
+
+mod parts;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::Result;
+use crate::build::{executable, firmware_program};
+use crate::elf::{self, Image};
+use crate::needs::{Need, Toolchain, ensure, has_library_source, toolchain};
+
+/// The board that QEMU emulates has a Cortex-M3. It runs Cortex-M0 images as well.
+const TARGET: &str = "thumbv7m-none-eabi";
+const PACKAGE: &str = "klamm-lm3s6965";
+/// What makes a panic one instruction that is none, instead of code that would tell of it.
+const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
+
+/// How an image is built.
+struct Build {
+    target: String,
+    defmt: bool,
+}
+
+pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
+    let Some((command, rest)) = args.split_first() else {
+        return Err("say `firmware build`, `run`, `test` or `size`".into());
+    };
+    let (build, rest) = Build::parse(rest)?;
+    match command.as_str() {
+        "build" if rest.is_empty() => {
+            println!("{}", build.image()?.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        "build" => Err(format!("unknown argument `{}`; there are --target and --defmt", rest.join(" "))),
+        "run" => call(&build.image()?, "run", &rest),
+        "test" => {
+            let image = build.image()?;
+            require_lean(&image)?;
+            call(&image, "test", &rest)
+        }
+        "size" => {
+            let image = build.image()?;
+            parts::print(&image)?;
+            require_lean(&image)?;
+            call(&image, "measure", &rest)
+        }
+        other => Err(format!("there is no `firmware {other}`; there are build, run, test and size")),
+    }
+}
+
+impl Build {
+    /// Takes what is about the image out of the arguments.
+    fn parse(args: &[String]) -> Result<(Self, Vec<String>)> {
+        let (mut build, mut rest) = (Self { target: TARGET.into(), defmt: false }, Vec::new());
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--target" => build.target.clone_from(args.next().ok_or("`--target` needs a value")?),
+                "--defmt" => build.defmt = true,
+                _ => rest.push(arg.clone()),
+            }
+        }
+        Ok((build, rest))
+    }
+
+    /// Builds the image.
+    fn image(&self) -> Result<PathBuf> {
+        let target = self.target.as_str();
+        let toolchain = toolchain(target)?;
+        let mut cargo = Command::new(toolchain.cargo());
+        // Run in its folder: its own workspace and profile apply. Its output stays out of that folder.
+        cargo.current_dir(crate::root().join("examples/firmware"));
+        cargo.args(["build", "--release", "-p", PACKAGE, "--target", target]).args(toolchain.args());
+        cargo.arg("--target-dir").arg(crate::root().join("target/firmware"));
+        cargo.envs(toolchain.env(target)).env("CARGO_INCREMENTAL", "0");
+        if toolchain != Toolchain::Rustup || has_library_source() {
+            if toolchain == Toolchain::Rustup {
+                cargo.arg("-Zbuild-std=core").env("RUSTC_BOOTSTRAP", "1");
+            }
+            cargo.env("RUSTFLAGS", ABORT);
+        } else {
+            eprintln!("without rust-src, panics of smoltcp's are linked with what tells of them");
+        }
+        if self.defmt {
+            cargo.args(["--features", "defmt"]);
+        }
+        executable(cargo, &format!("examples/firmware for {target}"))
+    }
+}
+
+/// Calls the program that runs images.
+fn call(image: &Path, command: &str, args: &[String]) -> Result<ExitCode> {
+    ensure(Need::Qemu)?;
+    let program = firmware_program()?;
+    let status = Command::new(&program).args([command, "--image"]).arg(image).args(args).status();
+    let status = status.map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The image holds nothing of an allocator, and nothing of what tells of panics.
+fn require_lean(image: &Path) -> Result<()> {
+    let Image { symbols, .. } = elf::read(image)?;
+    let found = crate::link::forbidden(&symbols);
+    if !found.is_empty() && !has_library_source() {
+        println!("not checked: the panic machinery, which only goes with `rustup component add rust-src`");
+        return Ok(());
+    }
+    println!("{} symbols, {} of an allocator or of the panic machinery", symbols.len(), found.len());
+    if found.is_empty() { Ok(()) } else { Err(format!("the image links {}", found.join(", "))) }
+}
