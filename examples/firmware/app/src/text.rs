@@ -83,8 +83,13 @@ impl<const N: usize> Text<N> {
             if number == 0 && count >= least {
                 break;
             }
-            *place = b'0' + (number % 10) as u8;
-            number /= 10;
+            // A board divides 32 bits in one instruction, 64 in hundreds.
+            let (rest, digit) = match u32::try_from(number) {
+                Ok(number) => (u64::from(number / 10), (number % 10) as u8),
+                Err(_) => (number / 10, (number % 10) as u8),
+            };
+            *place = b'0' + digit;
+            number = rest;
             count += 1;
         }
         for &digit in digits.iter().skip(20 - count) {
