@@ -1,13 +1,13 @@
 //! `cargo xtask firmware`: the image of `examples/firmware`, built, run in QEMU, tested and measured. `tests/firmware` has the runs.
 
-mod parts;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::Result;
-use crate::build::{executable, firmware_program};
+use crate::bench::verdict;
+use crate::build::{executable, firmware_program, output_of};
 use crate::elf::{self, Image};
+use crate::limits::{Limits, Measured};
 use crate::needs::{Need, Toolchain, ensure, has_library_source, toolchain};
 
 /// The board that QEMU emulates has a Cortex-M3. It runs Cortex-M0 images as well.
@@ -15,6 +15,11 @@ const TARGET: &str = "thumbv7m-none-eabi";
 const PACKAGE: &str = "klamm-lm3s6965";
 /// What makes a panic one instruction that is none, instead of code that would tell of it.
 const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
+
+/// What the limits of the firmware are called in `limits.txt`.
+const KIND: &str = "firmware";
+/// What has a limit. Instructions have none: how many readings share a packet depends on how fast this machine is.
+const LIMITED: [&str; 3] = ["/flash/", "/ram/", "/stack/used"];
 
 /// How an image is built.
 struct Build {
@@ -33,18 +38,14 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         "build" => Err(format!("unknown argument `{}`; there are --target and --defmt", rest.join(" "))),
+        _ if build.defmt => Err(format!("`firmware {command}` reads lines of text: `--defmt` is for `firmware build`")),
         "run" => call(&build.image()?, "run", &rest),
         "test" => {
             let image = build.image()?;
             require_lean(&image)?;
             call(&image, "test", &rest)
         }
-        "size" => {
-            let image = build.image()?;
-            parts::print(&image)?;
-            require_lean(&image)?;
-            call(&image, "measure", &rest)
-        }
+        "size" => build.size(&rest),
         other => Err(format!("there is no `firmware {other}`; there are build, run, test and size")),
     }
 }
@@ -62,6 +63,36 @@ impl Build {
             }
         }
         Ok((build, rest))
+    }
+
+    /// Prints what the image costs; holds it to its limits if it is told to.
+    fn size(&self, args: &[String]) -> Result<ExitCode> {
+        let [check, save] = crate::flags(args, ["--check", "--save"])?;
+        let image = self.image()?;
+        require_lean(&image)?;
+        ensure(Need::Qemu)?;
+        let text = output_of(&firmware_program()?, &["measure", "--image", &image.display().to_string()])?;
+        let measured: Vec<Measured> = text.lines().filter_map(|line| self.measured(line)).collect();
+        let mut limits = Limits::load()?;
+        println!("| {} | value | limit |\n|---|---:|---:|", self.target);
+        for Measured { name, value } in &measured {
+            let limit = limits.get(KIND, name).map(|limit| limit.to_string());
+            println!("| {name} | {value} | {} |", limit.as_deref().unwrap_or("none"));
+        }
+        let limited: Vec<Measured> =
+            measured.into_iter().filter(|m| LIMITED.iter().any(|l| m.name.contains(l))).collect();
+        let covers = |name: &str| name.starts_with(&self.target);
+        if save {
+            limits.save(KIND, &limited, covers)?;
+        }
+        let wrong = if check { limits.violations(KIND, &limited, covers) } else { Vec::new() };
+        Ok(verdict(&wrong))
+    }
+
+    /// A line of what the program measured: `kind/name value`.
+    fn measured(&self, line: &str) -> Option<Measured> {
+        let (name, value) = line.split_once(' ')?;
+        Some(Measured { name: format!("{}/{name}", self.target), value: value.parse().ok()? })
     }
 
     /// Builds the image.
@@ -84,6 +115,10 @@ impl Build {
         }
         if self.defmt {
             cargo.args(["--features", "defmt"]);
+            // defmt leaves out what is less than an error unless it is told otherwise, and statistics are none.
+            if std::env::var_os("DEFMT_LOG").is_none() {
+                cargo.env("DEFMT_LOG", "info");
+            }
         }
         executable(cargo, &format!("examples/firmware for {target}"))
     }

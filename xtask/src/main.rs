@@ -68,7 +68,8 @@ cargo xtask COMMAND
   firmware test [--simulated | --real] [SCENARIO...]
                                        brokers killed, the cable cut, buffers of 536 B and the like; against a simulated
                                        cluster and real Kafka
-  firmware size                        flash by crate, RAM, stack, instructions per reading
+  firmware size [--check] [--save] [--target T]
+                                       flash by crate, RAM, stack, instructions per reading
   docs [--check]                       write the documents that are made from code
 
 --check fails where a value is above its limit in xtask/limits.txt, or a document is stale; --save sets the limits anew.

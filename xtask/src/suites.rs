@@ -160,6 +160,30 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || vec![Step::xtask("link").needs(&[Need::Target("thumbv7m-none-eabi")])],
     },
     Suite {
+        name: "firmware",
+        about: "a Cortex-M3 in QEMU publishes to a simulated cluster; brokers killed, the cable cut, tiny buffers; its size",
+        limit: minutes(20),
+        steps: || {
+            let needs = [Need::Qemu, Need::Target("thumbv7m-none-eabi")];
+            vec![
+                Step::cargo_test("-p klamm-firmware-app -p klamm-firmware-tests"),
+                Step::xtask("firmware test --simulated").needs(&needs),
+                Step::xtask("firmware size --check").needs(&needs),
+                Step::xtask("firmware run --target thumbv6m-none-eabi")
+                    .needs(&[Need::Qemu, Need::Target("thumbv6m-none-eabi")]),
+            ]
+        },
+    },
+    Suite {
+        name: "firmware-kafka",
+        about: "the same board and real Apache Kafka, read back by its own consumer",
+        limit: minutes(20),
+        steps: || {
+            let needs = [Need::Qemu, Need::Kafka, Need::Target("thumbv7m-none-eabi")];
+            vec![Step::xtask("firmware test --real").needs(&needs)]
+        },
+    },
+    Suite {
         name: "harness",
         about: "the harness that starts real Kafka",
         limit: minutes(15),

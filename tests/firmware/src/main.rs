@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod measure;
+mod parts;
 mod qemu;
 mod scenarios;
 
@@ -26,7 +27,7 @@ klamm-firmware COMMAND --image FILE
   test [--simulated | --real] [SCENARIO…]
       the scenarios, against a simulated cluster and real Kafka, or one of them
   measure
-      instructions per reading
+      flash, RAM, stack, and instructions per reading, as `kind/name value` lines
 ";
 /// Longest time of a run.
 const LIMIT: Duration = Duration::from_secs(600);

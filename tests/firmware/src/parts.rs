@@ -1,11 +1,11 @@
-//! What an image is made of: its code by crate, through the debugger's table of lines.
+//! What an image is made of: which part each instruction comes from, and its variables.
 //!
-//! Symbols would not do: the linker's optimiser puts core, driver and smoltcp into each other's functions. The table knows for
-//! each address the line that it comes from, and into which lines that was inlined.
+//! Symbols would not do: the linker's optimiser puts core, driver and smoltcp into each other's functions. The debugger's table
+//! of lines knows for each address the line that it comes from, and into which lines that was inlined.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use addr2line::Context;
 use addr2line::gimli::{self, Dwarf, EndianSlice, LittleEndian, SectionId};
@@ -14,86 +14,122 @@ use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 use crate::Result;
 
-/// The smallest instruction.
+/// The smallest instruction, in bytes.
 const STEP: usize = 2;
+/// Variables smaller than this are not worth a line.
+const VARIABLE: u64 = 64;
+/// What is nobody else's: start-up, division, copying.
+const RUST: &str = "rust-library";
 
-/// Prints flash and RAM of an image, part by part.
-pub(crate) fn print(image: &Path) -> Result<()> {
-    let wrong = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", image.display());
-    let bytes = fs::read(image).map_err(|error| wrong(&error))?;
-    let file: ElfFile32<'_> = ElfFile32::parse(&*bytes).map_err(|error| wrong(&error))?;
-    let code = code(&file).map_err(|error| wrong(&error))?;
-    let section = |name: &str| file.section_by_name(name).map_or(0, |section| section.size());
-    let (constants, vectors) = (section(".rodata"), section(".vector_table"));
-    let (data, zeroed) = (section(".data"), section(".bss"));
-    println!("| flash | bytes |\n|---|---:|");
-    for (part, bytes) in &code {
-        println!("| {part} | {bytes} |");
-    }
-    println!(
-        "| constants | {constants} |\n| interrupt vectors | {vectors} |\n| initial values of variables | {data} |"
-    );
-    println!("| **all** | {} |\n", code.values().sum::<u64>() + constants + vectors + data);
-    println!("| static RAM | bytes |\n|---|---:|");
-    let mut variables: Vec<(String, u64)> = file
-        .symbols()
-        .filter(|symbol| {
-            let kind = symbol.section_index().and_then(|index| Some(file.section_by_index(index).ok()?.kind()));
-            symbol.size() >= 64 && matches!(kind, Some(SectionKind::Data | SectionKind::UninitializedData))
-        })
-        .map(|symbol| (last_word(symbol.name().unwrap_or_default()), symbol.size()))
-        .collect();
-    variables.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    for (name, size) in variables {
-        println!("| {name} | {size} |");
-    }
-    println!("| **all** | {} |\n", data + zeroed);
-    Ok(())
+/// An image and its table of lines.
+pub(crate) struct Parts<'i> {
+    file: ElfFile32<'i>,
+    lines: Context<EndianSlice<'i, LittleEndian>>,
 }
 
-/// Bytes of code by the crate that they come from.
-fn code(file: &ElfFile32<'_>) -> std::result::Result<BTreeMap<&'static str, u64>, Box<dyn std::error::Error>> {
-    let mut parts = BTreeMap::new();
-    let section = file.section_by_name(".text").ok_or("it has no code")?;
-    let load = |id: SectionId| {
-        let data = file.section_by_name(id.name()).and_then(|section| section.data().ok());
-        Ok::<_, gimli::Error>(EndianSlice::new(data.unwrap_or_default(), LittleEndian))
-    };
-    let context = Context::from_dwarf(Dwarf::load(load)?)?;
-    for address in (section.address()..section.address() + section.size()).step_by(STEP) {
-        let mut part = None;
-        let mut frames = context.find_frames(address).skip_all_loads()?;
-        // From the innermost outwards: the library's code counts for whoever uses it.
-        while let (None, Some(frame)) = (part, frames.next()?) {
-            part = frame.location.and_then(|location| location.file).and_then(part_of);
+impl<'i> Parts<'i> {
+    pub(crate) fn read(image: &'i [u8]) -> Result<Self> {
+        let file: ElfFile32<'_> = ElfFile32::parse(image).map_err(text)?;
+        let load = |id: SectionId| {
+            let data = file.section_by_name(id.name()).and_then(|section| section.data().ok());
+            Ok::<_, gimli::Error>(EndianSlice::new(data.unwrap_or_default(), LittleEndian))
+        };
+        let lines = Context::from_dwarf(Dwarf::load(load).map_err(text)?).map_err(text)?;
+        Ok(Self { file, lines })
+    }
+
+    /// Bytes of flash by part, and of all.
+    pub(crate) fn flash(&self) -> Result<BTreeMap<&'static str, u64>> {
+        let mut parts = BTreeMap::new();
+        let section = self.file.section_by_name(".text").ok_or("it has no code")?;
+        for address in (section.address()..section.address() + section.size()).step_by(STEP) {
+            *parts.entry(self.part(address)?).or_default() += STEP as u64;
         }
-        *parts.entry(part.unwrap_or(RUST)).or_default() += STEP as u64;
+        parts.insert("constants", self.section(".rodata"));
+        parts.insert("vectors", self.section(".vector_table"));
+        parts.insert("initial-values", self.section(".data"));
+        parts.insert("all", parts.values().sum());
+        Ok(parts)
     }
-    Ok(parts)
+
+    /// Bytes of static RAM by variable, and of all.
+    pub(crate) fn ram(&self) -> BTreeMap<String, u64> {
+        let symbols = self.file.symbols().filter(|symbol| symbol.size() >= VARIABLE && self.is_variable(symbol));
+        let name = |name: &str| {
+            let name = format!("{:#}", rustc_demangle::demangle(name));
+            name.rsplit("::").next().unwrap_or_default().to_lowercase()
+        };
+        let mut variables: BTreeMap<String, u64> =
+            symbols.map(|symbol| (name(symbol.name().unwrap_or_default()), symbol.size())).collect();
+        variables.insert("all".into(), self.section(".data") + self.section(".bss"));
+        variables
+    }
+
+    /// The part that the instruction at this address is of.
+    pub(crate) fn part(&self, address: u64) -> Result<&'static str> {
+        let mut frames = self.lines.find_frames(address).skip_all_loads().map_err(text)?;
+        // From the innermost outwards: the library's code counts for whoever uses it.
+        while let Some(frame) = frames.next().map_err(text)? {
+            if let Some(part) = frame.location.and_then(|location| location.file).and_then(part_of) {
+                return Ok(part);
+            }
+        }
+        Ok(RUST)
+    }
+
+    fn section(&self, name: &str) -> u64 {
+        self.file.section_by_name(name).map_or(0, |section| section.size())
+    }
+
+    fn is_variable<'d>(&self, symbol: &impl ObjectSymbol<'d>) -> bool {
+        let section = symbol.section_index().and_then(|index| self.file.section_by_index(index).ok());
+        matches!(section.map(|s| s.kind()), Some(SectionKind::Data | SectionKind::UninitializedData))
+    }
 }
 
-const RUST: &str = "Rust's library and compiler";
+fn text(error: impl Display) -> String {
+    format!("cannot read the image: {error}")
+}
 
 /// The part of the image that a source file belongs to; `None` for Rust's own library.
 fn part_of(file: &str) -> Option<&'static str> {
-    let own = |folder: &str| Path::new(file).starts_with(crate::root().join(folder));
-    let crates = [
+    const OURS: [(&str, &str); 4] = [
         ("core", "klamm-core"),
         ("transport-smoltcp", "klamm-smoltcp"),
-        ("examples/firmware/app", "the application"),
-        ("examples/firmware", "the board"),
+        ("examples/firmware/app", "application"),
+        ("examples/firmware", "board"),
     ];
-    if let Some((_, part)) = crates.iter().find(|(folder, _)| own(folder)) {
-        return Some(part);
-    }
-    let is_smoltcp = ["/smoltcp-", "/managed-", "/heapless-", "/byteorder-"].iter().any(|name| file.contains(name));
-    if is_smoltcp {
-        return Some("smoltcp");
-    }
-    ["/cortex-m", "/defmt", "/semihosting-"].iter().any(|name| file.contains(name)).then_some("the board")
+    const OTHERS: [(&str, &str); 7] = [
+        ("/smoltcp-", "smoltcp"),
+        ("/managed-", "smoltcp"),
+        ("/heapless-", "smoltcp"),
+        ("/byteorder-", "smoltcp"),
+        ("/cortex-m", "board"),
+        ("/defmt", "board"),
+        ("/semihosting-", "board"),
+    ];
+    let ours = OURS.iter().find(|(folder, _)| Path::new(file).starts_with(root().join(folder)));
+    let others = || OTHERS.iter().find(|(name, _)| file.contains(name));
+    ours.or_else(others).map(|(_, part)| *part)
 }
 
-fn last_word(name: &str) -> String {
-    let name = format!("{:#}", rustc_demangle::demangle(name));
-    name.rsplit("::").next().unwrap_or_default().to_owned()
+/// The repository.
+fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_belong_to_parts() {
+        let ours = |file: &str| root().join(file).display().to_string();
+        assert_eq!(part_of(&ours("core/src/sender/drain.rs")), Some("klamm-core"));
+        assert_eq!(part_of(&ours("examples/firmware/app/src/sensor.rs")), Some("application"));
+        assert_eq!(part_of(&ours("examples/firmware/lm3s6965/src/main.rs")), Some("board"));
+        assert_eq!(part_of("/registry/src/index/smoltcp-0.13.1/src/lib.rs"), Some("smoltcp"));
+        assert_eq!(part_of("/rustc/0123/library/core/src/slice/mod.rs"), None);
+    }
 }
