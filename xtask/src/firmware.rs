@@ -13,6 +13,8 @@ use crate::needs::{Need, Toolchain, ensure, has_library_source, toolchain};
 /// The board that QEMU emulates has a Cortex-M3. It runs Cortex-M0 images as well.
 const TARGET: &str = "thumbv7m-none-eabi";
 const PACKAGE: &str = "klamm-lm3s6965";
+/// The wiring of a board that nobody emulates: for all other targets.
+const OTHER_PACKAGE: &str = "klamm-radio";
 /// What makes a panic one instruction that is none, instead of code that would tell of it.
 const ABORT: &str = "-Zunstable-options -Cpanic=immediate-abort";
 
@@ -38,6 +40,9 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         "build" => Err(format!("unknown argument `{}`; there are --target and --defmt", rest.join(" "))),
+        _ if !build.is_emulated() && command != "size" => {
+            Err(format!("QEMU has no board for {}: it can be built and measured", build.target))
+        }
         _ if build.defmt => Err(format!("`firmware {command}` reads lines of text: `--defmt` is for `firmware build`")),
         "run" => call(&build.image()?, "run", &rest),
         "test" => {
@@ -65,13 +70,24 @@ impl Build {
         Ok((build, rest))
     }
 
+    /// Whether QEMU's board runs it: a Cortex-M3 runs images for a Cortex-M0 as well.
+    fn is_emulated(&self) -> bool {
+        self.target.starts_with("thumbv6m") || self.target.starts_with("thumbv7m")
+    }
+
     /// Prints what the image costs; holds it to its limits if it is told to.
     fn size(&self, args: &[String]) -> Result<ExitCode> {
         let [check, save] = crate::flags(args, ["--check", "--save"])?;
         let image = self.image()?;
         require_lean(&image)?;
-        ensure(Need::Qemu)?;
-        let text = output_of(&firmware_program()?, &["measure", "--image", &image.display().to_string()])?;
+        let image = image.display().to_string();
+        let mut args = vec!["measure", "--image", &image];
+        if self.is_emulated() {
+            ensure(Need::Qemu)?;
+        } else {
+            args.push("--static");
+        }
+        let text = output_of(&firmware_program()?, &args)?;
         let measured: Vec<Measured> = text.lines().filter_map(|line| self.measured(line)).collect();
         let mut limits = Limits::load()?;
         println!("| {} | value | limit |\n|---|---:|---:|", self.target);
@@ -102,7 +118,8 @@ impl Build {
         let mut cargo = Command::new(toolchain.cargo());
         // Run in its folder: its own workspace and profile apply. Its output stays out of that folder.
         cargo.current_dir(crate::root().join("examples/firmware"));
-        cargo.args(["build", "--release", "-p", PACKAGE, "--target", target]).args(toolchain.args());
+        let package = if self.is_emulated() { PACKAGE } else { OTHER_PACKAGE };
+        cargo.args(["build", "--release", "-p", package, "--target", target]).args(toolchain.args());
         cargo.arg("--target-dir").arg(crate::root().join("target/firmware"));
         cargo.envs(toolchain.env(target)).env("CARGO_INCREMENTAL", "0");
         if toolchain != Toolchain::Rustup || has_library_source() {

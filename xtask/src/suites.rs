@@ -171,6 +171,8 @@ pub(crate) const SUITES: &[Suite] = &[
                 Step::xtask("firmware size --check").needs(&needs),
                 Step::xtask("firmware run --target thumbv6m-none-eabi")
                     .needs(&[Need::Qemu, Need::Target("thumbv6m-none-eabi")]),
+                Step::xtask("firmware size --check --target riscv32imc-unknown-none-elf")
+                    .needs(&[Need::Target("riscv32imc-unknown-none-elf")]),
             ]
         },
     },

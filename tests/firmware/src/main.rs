@@ -26,8 +26,8 @@ klamm-firmware COMMAND --image FILE
       boots the image and publishes readings; without a server to a simulated cluster, whose log is compared then
   test [--simulated | --real] [SCENARIO…]
       the scenarios, against a simulated cluster and real Kafka, or one of them
-  measure
-      flash, RAM, stack, and instructions per reading, as `kind/name value` lines
+  measure [--static]
+      flash, RAM, stack, and instructions per reading, as `kind/name value` lines; --static: what can be told without a run
 ";
 /// Longest time of a run.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -52,6 +52,8 @@ pub(crate) struct Options {
     /// Only one kind of cluster.
     simulated: bool,
     real: bool,
+    /// Without a run.
+    still: bool,
     names: Vec<String>,
 }
 
@@ -69,6 +71,7 @@ impl Options {
                 "--partitions" => options.partitions = Some(number(value()?)?),
                 "--idle" => options.idle_ms = Some(number(value()?)?),
                 "--simulated" => options.simulated = true,
+                "--static" => options.still = true,
                 "--real" => options.real = true,
                 name if !name.starts_with('-') => options.names.push(arg),
                 _ => return Err(format!("unknown argument `{arg}`\n\n{HELP}")),
@@ -88,7 +91,7 @@ fn command(mut args: impl Iterator<Item = String>) -> Result<ExitCode> {
     match command.as_str() {
         "run" => run(&options),
         "test" => test(&options),
-        "measure" => measure::main(options.image()?),
+        "measure" => measure::main(options.image()?, !options.still),
         _ => {
             print!("{HELP}");
             Ok(ExitCode::FAILURE)

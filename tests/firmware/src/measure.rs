@@ -26,15 +26,18 @@ const COUNTED: (u32, u32) = (2_000, 22_000);
 /// The same where every instruction is looked at.
 const TRACED: (u32, u32) = (200, 1_000);
 
-/// Prints all of it.
-pub(crate) fn main(image: &Path) -> Result<ExitCode> {
+/// Prints all of it; what only a run can tell, if it can be `run`.
+pub(crate) fn main(image: &Path, run: bool) -> Result<ExitCode> {
     let bytes = fs::read(image).map_err(|error| format!("cannot read {}: {error}", image.display()))?;
     let parts = Parts::read(&bytes)?;
-    for (part, bytes) in parts.flash()? {
+    for (part, bytes) in parts.flash()?.into_iter().filter(|(_, bytes)| *bytes > 0) {
         println!("flash/{part} {bytes}");
     }
     for (variable, bytes) in parts.ram() {
         println!("ram/{variable} {bytes}");
+    }
+    if !run {
+        return Ok(ExitCode::SUCCESS);
     }
     let (few, many) = (publish(image, COUNTED.0, &COUNT)?, publish(image, COUNTED.1, &COUNT)?);
     println!("stack/used {}", many.number("stack", "used"));

@@ -107,6 +107,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..STEADY
     },
     Scenario {
+        name: "packet-loss",
+        about: "3 % of all frames are lost, each way",
+        records: 2_000,
+        words: &["loss=3"],
+        evidence: Some(("producer", "latency_us_max", 200_000)),
+        ..STEADY
+    },
+    Scenario {
         name: "tiny-buffers",
         about: "socket buffers of 536 B",
         words: &["receive=536", "transmit=536"],

@@ -23,6 +23,8 @@ pub struct Settings<'a> {
     pub transmit: usize,
     /// Milliseconds to stay connected with nothing to do after the last reading was stored.
     pub idle_ms: u32,
+    /// Percent of the frames that a board for tests is to lose, each way.
+    pub loss_percent: u32,
 }
 
 impl Default for Settings<'_> {
@@ -37,6 +39,7 @@ impl Default for Settings<'_> {
             receive: RECEIVE_MAX,
             transmit: TRANSMIT_MAX,
             idle_ms: 0,
+            loss_percent: 0,
         }
     }
 }
@@ -68,6 +71,7 @@ impl<'a> Settings<'a> {
             b"pace" => self.pace_us = number(value)?,
             b"receive" => self.receive = (number(value)? as usize).clamp(1, RECEIVE_MAX),
             b"transmit" => self.transmit = (number(value)? as usize).clamp(1, TRANSMIT_MAX),
+            b"loss" => self.loss_percent = number(value)?,
             b"idle" => self.idle_ms = number(value)?,
             _ => return None,
         }

@@ -26,11 +26,34 @@ const IRQ: u32 = 42;
 pub(crate) struct Ethernet {
     receive: [u8; WORDS],
     transmit: [u8; WORDS],
+    loss: Loss,
+}
+
+/// Frames to lose, for tests: no cable of the emulator's does.
+struct Loss {
+    percent: u32,
+    random: u32,
+}
+
+impl Loss {
+    /// Whether the next frame is one.
+    fn strikes(&mut self) -> bool {
+        // Marsaglia's xorshift: the same frames at each start.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        self.random % 100 < self.percent
+    }
 }
 
 impl Ethernet {
     pub(crate) const fn new() -> Self {
-        Self { receive: [0; WORDS], transmit: [0; WORDS] }
+        Self { receive: [0; WORDS], transmit: [0; WORDS], loss: Loss { percent: 0, random: 1 } }
+    }
+
+    /// Loses so many percent of all frames, each way.
+    pub(crate) fn lose(&mut self, percent: u32) {
+        self.loss.percent = percent;
     }
 
     /// Switches the controller on.
@@ -85,13 +108,16 @@ impl phy::Device for Ethernet {
         if mac::PACKETS.read() == 0 || is_sending() {
             return None;
         }
-        let len = self.take();
+        let mut len = self.take();
+        if self.loss.strikes() {
+            len = 0; // which is no frame to smoltcp
+        }
         let frame = self.receive.get(LENGTH..LENGTH + len)?;
-        Some((Received(frame), Slot(&mut self.transmit)))
+        Some((Received(frame), Slot { words: &mut self.transmit, loss: &mut self.loss }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Slot<'_>> {
-        (!is_sending()).then_some(Slot(&mut self.transmit))
+        (!is_sending()).then_some(Slot { words: &mut self.transmit, loss: &mut self.loss })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -117,15 +143,21 @@ impl phy::RxToken for Received<'_> {
 }
 
 /// Room for a frame to send.
-pub(crate) struct Slot<'a>(&'a mut [u8; WORDS]);
+pub(crate) struct Slot<'a> {
+    words: &'a mut [u8; WORDS],
+    loss: &'a mut Loss,
+}
 
 impl phy::TxToken for Slot<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, fill: F) -> R {
         let len = len.min(FRAME);
         let [first, second] = (len.saturating_sub(HEADER) as u16).to_le_bytes();
-        [self.0[0], self.0[1]] = [first, second];
-        let result = fill(self.0.get_mut(LENGTH..LENGTH + len).unwrap_or_default());
-        let (words, _) = self.0.as_chunks();
+        [self.words[0], self.words[1]] = [first, second];
+        let result = fill(self.words.get_mut(LENGTH..LENGTH + len).unwrap_or_default());
+        if self.loss.strikes() {
+            return result;
+        }
+        let (words, _) = self.words.as_chunks();
         for word in words.iter().take((LENGTH + len).div_ceil(4)) {
             mac::DATA.write(u32::from_le_bytes(*word));
         }

@@ -55,6 +55,7 @@ fn main() -> ! {
         }
     };
     ETHERNET.start(ADDRESS);
+    ETHERNET.lose(settings.loss_percent);
     let mut board = Lm3s6965 { ethernet: ETHERNET, clock: Clock::start() };
     let ended = run(&mut board, TABLES, MEMORY, &settings);
     guard::report();
