@@ -82,7 +82,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         brokers: 3,
         words: LASTING,
         trouble: Trouble::Kill,
-        evidence: Some(("producer", "closed", 1)),
+        // The others ask for it when they start, and when they know the topic.
+        evidence: Some(("producer", "metadata", 3)),
         real: true,
         ..STEADY
     },
