@@ -13,6 +13,8 @@ mod connector;
 mod desk;
 mod driver;
 mod duplex;
+#[cfg(feature = "edge-nal")]
+mod edge;
 mod shared;
 mod slot;
 mod traffic;
@@ -22,5 +24,7 @@ pub use clock::Clock;
 pub use connector::{Connector, NoDns, Tcp, disconnect_of, refusal_of};
 pub use driver::Driver;
 pub use duplex::Duplex;
+#[cfg(feature = "edge-nal")]
+pub use edge::EdgeTcp;
 pub use shared::Shared;
 pub use traffic::Traffic;
