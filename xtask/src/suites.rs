@@ -136,8 +136,19 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "embedded-io",
+        about: "the async driver for boards over simulated sockets in simulated time, and over real ones",
+        limit: minutes(15),
+        steps: || {
+            vec![
+                Step::cargo_test("-p klamm-embedded-io --features edge-nal,log"),
+                Step::cargo_test("-p klamm-embedded-io-tests"),
+            ]
+        },
+    },
+    Suite {
         name: "targets",
-        about: "the core builds for boards and WebAssembly, the driver for smoltcp for boards",
+        about: "the core builds for boards and WebAssembly, the drivers for boards",
         limit: minutes(20),
         steps: || {
             let step = |target| Step::cargo("build -p klamm-core --no-default-features").target(target);
@@ -150,6 +161,10 @@ pub(crate) const SUITES: &[Suite] = &[
             steps.extend(BOARDS.map(|target| smoltcp("", target)));
             steps.push(smoltcp("--features defmt,log,proto-ipv6,medium-ip", "thumbv7m-none-eabi"));
             steps.push(smoltcp("--no-default-features --features medium-ip,proto-ipv6", "thumbv7m-none-eabi"));
+            let embedded_io =
+                |features, target| Step::cargo(&format!("build -p klamm-embedded-io {features}")).target(target);
+            steps.extend(BOARDS.map(|target| embedded_io("--features edge-nal", target)));
+            steps.push(embedded_io("--features defmt,log", "thumbv7m-none-eabi"));
             steps
         },
     },
