@@ -8,7 +8,7 @@ use crate::record::batch::HEADER_SIZE;
 use crate::state::State;
 use crate::state::batch::BatchState;
 use crate::state::list::NIL;
-use crate::state::partition::NONE;
+use crate::state::partition::{NONE, UNASSIGNED};
 
 /// Partitions that a choice looks at. A topic of more is seen through a window of this many from a
 /// random start, so that the work of a choice is bounded.
@@ -102,7 +102,7 @@ impl State<'_> {
             survey = self.survey(topic, partitions, start, timely);
         }
         if survey.available == 0 {
-            return self.random.below(partitions) as i32;
+            return self.bound_partition(topic).unwrap_or_else(|| self.random.below(partitions) as i32);
         }
         let adaptive = self.config.partitioner_adaptive_partitioning_enable && survey.longest != survey.shortest;
         // Weights are longest + 1 − queued, so their sum follows from the survey.
@@ -123,6 +123,24 @@ impl State<'_> {
             draw = draw.wrapping_sub(weight);
         }
         start as i32
+    }
+
+    /// A partition that has a slot already, unless there are slots to spare: of a topic with many more partitions than slots the window
+    /// rarely shows one, and to bind another means to let one go, and to ask for its leader.
+    fn bound_partition(&mut self, topic: u16) -> Option<i32> {
+        let slots = self.partitions.len();
+        let start = self.random.below(slots);
+        let mut bound = None;
+        for step in 0..slots.min(WINDOW) {
+            let partition = self.partitions.at(start.wrapping_add(step) % slots.max(1));
+            if !partition.in_use {
+                return None;
+            }
+            if partition.topic == topic && partition.leader != NONE && partition.index != UNASSIGNED {
+                bound = bound.or(Some(partition.index));
+            }
+        }
+        bound
     }
 
     fn survey(&self, topic: u16, partitions: u32, start: u32, timely: bool) -> Survey {

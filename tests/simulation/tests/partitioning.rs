@@ -222,6 +222,26 @@ fn a_broker_that_takes_nothing_is_left_out() {
     assert!(world.unsettled() <= before + 2, "{before} {}", world.unsettled());
 }
 
+/// Keyless records stay with the partitions that have slots: each other one would cost a request for its leader.
+#[test]
+fn keyless_records_stay_with_few_of_many_partitions() {
+    let options = one_broker().limit(|limits| limits.partitions = 4).configure(|config| {
+        (config.linger_ms, config.batch_size) = (0, 200);
+    });
+    let (mut world, topic) = world_with(options, 500);
+    known(&mut world, topic);
+    for index in 0..300 {
+        while world.send_value(topic, format!("any {index}")).is_err() {
+            world.run_for(1);
+        }
+        world.run_for(10);
+    }
+    assert!(world.run_until_idle(10_000));
+    let used: std::collections::BTreeSet<i32> = world.outcomes().flatten().map(|outcome| outcome.partition()).collect();
+    let asked = world.cluster().requests().iter().filter(|request| request.api_key == Api::Metadata.key()).count();
+    assert!(used.len() <= 8 && asked <= 20, "{} partitions, {asked} requests for metadata", used.len());
+}
+
 /// Fewer partition slots than partitions: those that have none are bound when they are needed, idle ones make room.
 #[test]
 fn few_partition_slots_serve_many_partitions() {
