@@ -112,12 +112,24 @@ impl State<'_> {
         }
         let idle = self.connections.iter().filter(|(slot, connection)| self.is_dispensable(*slot as u16, connection));
         let victim = idle.min_by_key(|(_, connection)| connection.last_used).map(|(slot, _)| slot as u16)?;
-        let served = self.broker_of(victim);
-        self.disconnect(victim);
-        if served != NONE && !self.brokers.at(served.into()).ready.is_empty() {
-            self.wait_for_slot(served); // it had its turn, and gets another one
-        }
+        self.make_room(victim);
         None // free once the transport was told; `serve_waiting` goes on then
+    }
+
+    /// Closes a connection because others wait for its slot. Its broker comes back no sooner than `reconnect_backoff_ms` later: where
+    /// all have something to send all the time they would do nothing but connect.
+    fn make_room(&mut self, slot: u16) {
+        let served = self.broker_of(slot);
+        self.disconnect(slot);
+        if served == NONE {
+            return;
+        }
+        let until = self.now.after_ms(self.config.reconnect_backoff_ms);
+        let broker = self.brokers.at_mut(served.into());
+        broker.backoff.until = until;
+        if !broker.ready.is_empty() {
+            self.connect_broker(served); // it had its turn, and gets another one
+        }
     }
 
     fn is_dispensable(&self, slot: u16, connection: &Connection) -> bool {
@@ -189,14 +201,17 @@ impl State<'_> {
         let (retiring, turn_over) = (connection.retiring, self.turn_is_over(connection));
         if !retiring && !turn_over {
             if self.cluster.waiting > 0 && self.is_dispensable(slot, self.connections.at(slot.into())) {
-                self.disconnect(slot);
+                self.make_room(slot);
             }
             return;
+        }
+        if !retiring {
+            return self.make_room(slot);
         }
         let broker = self.broker_of(slot);
         self.disconnect(slot);
         if broker != NONE && !self.brokers.at(broker.into()).ready.is_empty() {
-            if turn_over { self.wait_for_slot(broker) } else { self.connect_broker(broker) }
+            self.connect_broker(broker);
         }
     }
 

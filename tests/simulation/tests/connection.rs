@@ -40,6 +40,24 @@ fn brokers_share_few_connections() {
     }
 }
 
+/// Three brokers that have something to do all the time, and two connections: a connection that made room for another does not come
+/// back at once, so that they do not spend their time connecting.
+#[test]
+fn brokers_that_share_connections_do_not_only_connect() {
+    let options = brokers(3).limit(|limits| limits.connections = 2).configure(|config| config.linger_ms = 0);
+    let (mut world, topic) = warm(options, 3);
+    let before = world.connections_made();
+    for index in 0..3000 {
+        world.send_to(topic, index % 3, format!("{index}")).unwrap();
+        world.run_for(1);
+    }
+    assert!(world.run_until_idle(10_000));
+    world.verify();
+    let made = world.connections_made() - before;
+    // Each of the three at most every 40 ms.
+    assert!((10..=3 * 3000 / 40).contains(&made), "{made} connections in three seconds");
+}
+
 fn quick() -> WorldOptions {
     one_broker().configure(|config| {
         config.linger_ms = 0;
