@@ -81,6 +81,8 @@ pub(crate) struct Log {
     end_offset: i64,
     stored_bytes: u64,
     producers: BTreeMap<i64, ProducerState>,
+    /// Sequence numbers of batches before this offset count no more, not even where the state is built from the log.
+    sequences_from: i64,
 }
 
 impl Log {
@@ -196,7 +198,7 @@ impl Log {
     }
 
     fn remember(&mut self, header: &Header, now_ms: u64, expiration_ms: Option<u64>) {
-        if header.producer_id < 0 {
+        if header.producer_id < 0 || header.base_offset < self.sequences_from {
             return;
         }
         let state = self.producers.entry(header.producer_id).or_insert_with(|| ProducerState {
@@ -222,6 +224,12 @@ impl Log {
 
     pub(crate) fn forget_producers(&mut self) {
         self.producers.clear();
+    }
+
+    /// Forgets the producers for good: whatever ends before `offset` never was a producer's.
+    pub(crate) fn forget_sequences_before(&mut self, offset: i64) {
+        self.producers.clear();
+        self.sequences_from = offset;
     }
 
     /// Builds the producers' state from what the log holds, as a broker does when it starts.
@@ -257,6 +265,7 @@ impl Log {
             self.batches.pop_back();
         }
         self.start_offset = self.start_offset.min(self.end_offset);
+        self.sequences_from = self.sequences_from.min(self.end_offset);
         if self.end_offset != before {
             self.rebuild_producers(expiration_ms);
         }

@@ -67,7 +67,7 @@ impl World {
     /// The cluster forgets its producers of a partition, and so do the checks: any sequence number may follow, and those of earlier
     /// batches may be used again. For tests that let sequence numbers jump.
     pub fn forget_producers(&mut self, topic: &str, partition: u32) {
-        self.cluster.forget_producers(topic, partition);
+        self.cluster.forget_sequences(topic, partition);
         self.watch.forget(topic, partition as i32);
     }
 
