@@ -93,7 +93,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         brokers: 3,
         words: LASTING,
         trouble: Trouble::Cut,
-        evidence: Some(("producer", "latency_us_max", 1_000_000)),
+        evidence: Some(("application", "silence_us", 1_500_000)),
         real: true,
         ..STEADY
     },
@@ -103,7 +103,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         brokers: 3,
         words: LASTING,
         trouble: Trouble::KillAndCut,
-        evidence: Some(("producer", "latency_us_max", 1_000_000)),
+        evidence: Some(("application", "silence_us", 1_500_000)),
         real: true,
         ..STEADY
     },

@@ -49,6 +49,8 @@ pub(crate) struct Tally {
     pub(crate) ms: u64,
     /// Microseconds of that in which the board did not sleep.
     pub(crate) busy_us: u64,
+    /// The longest time between two outcomes, in microseconds.
+    pub(crate) silence_us: u64,
     /// How often it went to sleep.
     pub(crate) sleeps: u32,
     /// How often of that while it had nothing to do but to stay connected.
@@ -85,6 +87,8 @@ struct Application<'s> {
     waiting: Waiting,
     /// When the next reading is to be taken.
     due: Instant,
+    /// When the last outcome came.
+    heard: Option<Instant>,
     phase: Phase,
     tally: Tally,
 }
@@ -132,7 +136,8 @@ fn config(settings: &Settings<'static>) -> Config<'static> {
 impl<'s> Application<'s> {
     fn new(settings: &'s Settings<'s>, topic: TopicId, now: Instant) -> Self {
         let phase = Phase::Publishing;
-        Self { settings, topic, pending: None, waiting: Waiting::No, due: now, phase, tally: Tally::default() }
+        let (waiting, tally) = (Waiting::No, Tally::default());
+        Self { settings, topic, pending: None, waiting, due: now, heard: None, phase, tally }
     }
 
     /// The main loop: readings in, whatever the network can do now, outcomes out, sleep.
@@ -234,7 +239,7 @@ impl<'s> Application<'s> {
         let mut news = false;
         while let Some(event) = producer.poll_event() {
             match event {
-                Event::Batch(outcome) => self.count(&outcome),
+                Event::Batch(outcome) => self.count(now, &outcome),
                 Event::Writable if self.waiting == Waiting::ForRoom => self.waiting = Waiting::No,
                 Event::Topic(_) if self.waiting == Waiting::ForPartitions => self.waiting = Waiting::No,
                 Event::Flushed if self.phase == Phase::Flushing => {
@@ -249,7 +254,9 @@ impl<'s> Application<'s> {
         news
     }
 
-    fn count(&mut self, outcome: &BatchOutcome) {
+    fn count(&mut self, now: Instant, outcome: &BatchOutcome) {
+        let before = self.heard.replace(now).unwrap_or(now);
+        self.tally.silence_us = self.tally.silence_us.max(now.since(before).as_micros() as u64);
         match outcome.result {
             Ok(_) => self.tally.delivered += outcome.count,
             Err(_) => self.tally.failed += outcome.count,

@@ -40,6 +40,7 @@ pub(crate) fn statistics<B: Board>(board: &mut B, tally: &Tally, stats: &Stats) 
     let mut line = crate::text::Text::<256>::new();
     line.text("application:").field("readings", tally.taken).field("delivered", tally.delivered);
     line.field("failed", tally.failed).field("partitions", tally.partitions.count_ones()).field("ms", tally.ms);
+    line.field("silence_us", tally.silence_us);
     line.field("busy_us", tally.busy_us).field("sleeps", tally.sleeps).field("idle_sleeps", tally.idle_sleeps);
     board.say(line.as_str());
     let mut line = crate::text::Text::<512>::new();
