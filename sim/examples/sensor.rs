@@ -8,8 +8,8 @@
 //! Run it with `cargo run -p klamm-sim --example sensor`.
 
 use klamm_core::{Event, Fate, Instant, Producer, Record, SendError, TopicId, static_storage};
-use klamm_sim::ClusterOptions;
 use klamm_sim::world::{World, WorldOptions};
+use klamm_sim::{Action, Api, ClusterOptions, Fault};
 
 /// One reading every ten seconds.
 const PERIOD_MS: u64 = 10_000;
@@ -141,14 +141,15 @@ fn a_bad_hour(seed: u64) {
     world.cluster_mut().kill(leader);
     live(&mut world, &mut sensor, 10);
     let minutes = 1 + world.random().below(15);
-    for broker in 1..=3 {
-        world.network_mut().block_from(broker); // requests arrive, answers do not
-        world.forget_connections(broker);
-    }
+    // Requests arrive and are carried out, answers do not come.
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).always().then(Action::NoAnswer));
     live(&mut world, &mut sensor, minutes);
+    let struck = world.cluster_mut().faults().struck();
     world.calm();
     live(&mut world, &mut sensor, 10);
     finish(&mut world, &mut sensor);
+    let retried = world.with_producer(|producer, _| producer.stats().records_retried);
+    assert!(struck > 0 && retried > 0, "{struck} answers were lost, {retried} readings sent again: nothing is shown");
     // Up to nine minutes fit; longer ones cost what the sensor counted.
     assert!(minutes > 8 || sensor.expired + sensor.doubtful == 0, "{minutes} minutes cost readings");
 }

@@ -106,14 +106,17 @@ pub enum Action {
 /// One scripted fault: a match and what happens on it.
 ///
 /// ```
-/// use klamm_sim::{Action, Api, Fault, error};
+/// use klamm_sim::{Action, Api, Cluster, ClusterOptions, Fault, error};
+/// let mut cluster = Cluster::new(ClusterOptions::default());
 /// let fault = Fault::on(Api::Produce)
 ///     .topic("events")
 ///     .partition(1)
 ///     .skip(2)
 ///     .times(3)
 ///     .then(Action::AppendThenError(error::REQUEST_TIMED_OUT));
-/// # let _ = fault;
+/// cluster.faults().push(fault);
+/// // … and after the test: did it strike at all?
+/// assert_eq!(cluster.faults().struck(), 0);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {

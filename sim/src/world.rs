@@ -118,6 +118,8 @@ pub struct World {
     peer_errors: Vec<(u64, PeerError)>,
     texts: Vec<String>,
     trace: Trace,
+    /// More simulated time than this is a failure.
+    ends_after_ms: Option<u64>,
     checks: Checks,
     /// Inputs or commands came since the last poll.
     stirred: bool,
@@ -200,6 +202,7 @@ impl World {
             peer_errors: Vec::new(),
             texts: Vec::new(),
             trace: Trace::new(options.trace_all),
+            ends_after_ms: options.ends_after_ms,
             checks,
             stirred: true,
             deadline_us: None,

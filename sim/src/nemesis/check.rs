@@ -5,6 +5,8 @@ use crate::world::{World, WorldOptions};
 
 /// Time for what still hangs after the last record has its outcome: connections to be closed, memory to be freed.
 const GRACE_MS: u64 = 60_000;
+/// Simulated time in which the code has to come to its end, unless the options say otherwise: a day.
+const LONGEST_MS: u64 = 24 * 3_600_000;
 
 /// Runs code in one hostile world per seed ([`WorldOptions::hostile`]); then each world is calmed, and must do what klamm promises: every record
 /// has its one outcome within `delivery.timeout.ms`, all memory is free again, and the logs agree with what was told.
@@ -14,14 +16,19 @@ const GRACE_MS: u64 = 60_000;
 ///     world.cluster_mut().create_topic("readings", 2);
 ///     let topic = world.topic("readings");
 ///     for reading in 0..50 {
-///         // Here stands the code that is tested: what does it do if there is no room?
-///         while world.send_value(topic, format!("{reading}")).is_err() {
+///         // Here stands the code that is tested: what does it do if there is no room, or the producer has lost its rights?
+///         while let Err(error) = world.send_value(topic, format!("{reading}")) {
+///             if !error.is_retriable() {
+///                 return;
+///             }
 ///             world.run_for(100);
 ///         }
 ///         world.run_for(20);
 ///     }
 /// });
 /// ```
+///
+/// Code that has not come to its end after a day of simulated time fails, too ([`WorldOptions::ends_after_ms`]).
 ///
 /// A failure prints the seed, the troubles it had, and the last lines of what happened. The environment repeats it:
 ///
@@ -41,7 +48,7 @@ pub fn check(seeds: impl IntoIterator<Item = u64>, run: impl FnMut(&mut World)) 
 /// use klamm_sim::nemesis::Trouble;
 ///
 /// let board = |options: klamm_sim::world::WorldOptions| {
-///     options.without(&[Trouble::ClockJumps]).limit(|limits| limits.buffer_memory = 8 << 10)
+///     options.without(&[Trouble::ClockJumps]).limit(|limits| (limits.buffer_memory, limits.block_size) = (8 << 10, 256))
 /// };
 /// klamm_sim::nemesis::check_with(0..5, board, |world| {
 ///     world.cluster_mut().create_topic("t", 1);
@@ -65,7 +72,7 @@ pub fn check_with(
     let only = variable("KLAMM_SEED")
         .map(|seed| seed.parse().unwrap_or_else(|error| panic!("KLAMM_SEED is not a seed: {seed}: {error}")));
     let mut one = |seed: u64| {
-        let mut world = World::new(options(WorldOptions::hostile(seed)).without(&without));
+        let mut world = World::new(options(WorldOptions::hostile(seed).ends_after_ms(LONGEST_MS)).without(&without));
         let _replay = Replay { seed, troubles: world.troubles() };
         run(&mut world);
         world.calm();
@@ -98,5 +105,21 @@ impl Drop for Replay {
             eprintln!("\nseed {} fails; its troubles: {}", self.seed, names.join(", "));
             eprintln!("again: KLAMM_SEED={} cargo test …; with fewer troubles: KLAMM_WITHOUT=name,name", self.seed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn code_that_waits_for_ever_fails() {
+        let waits = |world: &mut World| loop {
+            world.run_for(100);
+        };
+        let failed = catch_unwind(AssertUnwindSafe(|| check_with(0..1, |options| options.ends_after_ms(5000), waits)));
+        let words = failed.expect_err("it ends").downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(words.contains("what does it wait for"), "{words}");
     }
 }

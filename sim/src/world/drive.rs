@@ -37,6 +37,9 @@ impl World {
 
     /// Lets time pass until `done` or until `until_us`. Whether it was done.
     pub(super) fn run(&mut self, until_us: u64, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        if let Some(ms) = self.ends_after_ms.filter(|ms| self.now_us > ms.saturating_mul(1000)) {
+            self.fail(format_args!("{ms} ms have passed, and the code goes on: what does it wait for?"));
+        }
         let mut rounds = 0u32;
         loop {
             self.settle_moment();

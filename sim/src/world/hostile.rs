@@ -12,6 +12,13 @@ impl WorldOptions {
         Self::seeded(seed).nemesis(Nemesis::from_seed(seed).without_lossy())
     }
 
+    /// More simulated time than this is a failure: code that waits for something that never comes. Without it a world has no end.
+    #[must_use]
+    pub fn ends_after_ms(mut self, ms: u64) -> Self {
+        self.ends_after_ms = Some(ms);
+        self
+    }
+
     /// What works against this world. Checks of the logs that its troubles make pointless are left out.
     #[must_use]
     pub fn nemesis(mut self, nemesis: Nemesis) -> Self {

@@ -68,6 +68,7 @@ pub struct WorldOptions {
     pub(crate) clock: bool,
     pub(crate) checks: Option<Checks>,
     pub(crate) trace_all: bool,
+    pub(crate) ends_after_ms: Option<u64>,
     pub(crate) nemesis: Option<Nemesis>,
 }
 
@@ -113,6 +114,7 @@ impl WorldOptions {
             clock: true,
             checks: None,
             trace_all: false,
+            ends_after_ms: None,
             nemesis: None,
         }
     }

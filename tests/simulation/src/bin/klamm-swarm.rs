@@ -103,7 +103,8 @@ fn parse(args: &[String]) -> Result<Options, String> {
                 named = true;
             }
             other => {
-                let name = other.strip_prefix("--").ok_or_else(|| format!("unknown argument `{other}`"))?;
+                let name = other.strip_prefix("--").filter(|name| Case::NAMES.contains(name));
+                let name = name.ok_or_else(|| format!("unknown argument `{other}`"))?;
                 options.case.set(name, value()?)?;
             }
         }
@@ -112,8 +113,17 @@ fn parse(args: &[String]) -> Result<Options, String> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         options.case.seed = since.as_secs() * 1_000_000;
     }
+    if (options.trace || options.shrink) && (options.seeds.is_some() || options.minutes.is_some()) {
+        return Err("--trace and --shrink are about one world: no --seeds, no --minutes".to_owned());
+    }
+    if options.trace && options.shrink {
+        return Err("either --trace or --shrink".to_owned());
+    }
     if options.seeds.is_none() && options.minutes.is_none() {
         options.seeds = Some(if named && !fresh { 1 } else { 10_000 });
+    }
+    if options.case.seed.checked_add(options.seeds.unwrap_or(0)).is_none() {
+        return Err(format!("there are no {} seeds from {} on", options.seeds.unwrap_or(0), options.case.seed));
     }
     Ok(options)
 }
@@ -144,6 +154,12 @@ fn names(case: &Case) -> String {
     case.nemesis().troubles().iter().map(|trouble| trouble.name()).collect::<Vec<_>>().join(", ")
 }
 
+/// What a failure is about: its first words, without the numbers that differ from world to world.
+fn kind_of(message: &str) -> String {
+    let words = message.lines().next().unwrap_or("").chars().filter(|c| !c.is_ascii_digit());
+    words.take(40).collect()
+}
+
 fn make_smaller(case: &Case) -> bool {
     let Err(message) = attempt(case) else {
         println!("{} does not fail", case.arguments());
@@ -151,7 +167,9 @@ fn make_smaller(case: &Case) -> bool {
     };
     println!("{} fails: {}\nits troubles: {}", case.arguments(), head(&message, MESSAGE_LINES), names(case));
     let end = Instant::now() + SHRINK;
-    let small = shrink(case, |case| Instant::now() < end && attempt(case).is_err());
+    let kind = kind_of(&message);
+    let small =
+        shrink(case, |case| Instant::now() < end && attempt(case).is_err_and(|message| kind_of(&message) == kind));
     let message = attempt(&small).err().unwrap_or_default();
     println!("smaller: cargo xtask sim {} --trace", small.arguments());
     println!("its troubles: {}\n{}", names(&small), head(&message, MESSAGE_LINES));

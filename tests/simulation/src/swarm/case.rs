@@ -24,6 +24,9 @@ pub struct Case {
 }
 
 impl Case {
+    /// What [`set`](Self::set) knows.
+    pub const NAMES: [&str; 6] = ["without", "steps", "brokers", "topics", "partitions", "records"];
+
     /// All that a seed gives.
     #[must_use]
     pub fn new(seed: u64) -> Self {

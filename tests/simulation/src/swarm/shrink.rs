@@ -6,7 +6,7 @@ use klamm_sim::nemesis::Trouble;
 /// Leaves out troubles, work and parts of the cluster, as long as it still fails. `fails` may be slow: it is asked a few dozen
 /// times.
 ///
-/// Any failure counts, since the same fault shows in several ways.
+/// Which failure counts says `fails`: the same fault may show in several ways, and two faults in one world.
 pub fn shrink(case: &Case, mut fails: impl FnMut(&Case) -> bool) -> Case {
     let mut best = case.clone();
     loop {
