@@ -217,7 +217,8 @@ pub struct Config<'a> {
     pub retry_backoff_ms: u32,
     /// `retry.backoff.max.ms`: its cap. Default 1000.
     pub retry_backoff_max_ms: u32,
-    /// `reconnect.backoff.ms`: first backoff before a broker is connected again. Default 50.
+    /// `reconnect.backoff.ms`: first backoff before a broker is connected again; also before one whose connection made room for another
+    /// broker's, where there are fewer connections than brokers: less means more turns, and more connections. Default 50.
     pub reconnect_backoff_ms: u32,
     /// `reconnect.backoff.max.ms`: its cap. Default 1000.
     pub reconnect_backoff_max_ms: u32,
