@@ -12,6 +12,7 @@ mod idempotence;
 mod metadata;
 mod negotiation;
 mod offline;
+mod outdated;
 mod partitioning;
 mod peer_bugs;
 mod platforms;
