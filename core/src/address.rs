@@ -7,11 +7,11 @@ use core::net::IpAddr;
 /// The address that `host` spells out, if it is one and not a name.
 pub(crate) fn parse_ip(host: &str) -> Option<IpAddr> {
     let host = host.as_bytes();
+    #[cfg(feature = "ipv6")]
     if host.contains(&b':') {
-        parse_v6(host).map(|groups| IpAddr::V6(groups.into()))
-    } else {
-        parse_v4(host).map(|octets| IpAddr::V4(octets.into()))
+        return parse_v6(host).map(|groups| IpAddr::V6(groups.into()));
     }
+    parse_v4(host).map(|octets| IpAddr::V4(octets.into()))
 }
 
 /// Four decimal numbers without leading zeros, which elsewhere would mean octal.
@@ -29,6 +29,7 @@ fn parse_v4(text: &[u8]) -> Option<[u8; 4]> {
 }
 
 /// Eight groups; one `::` stands for as many zeros as are missing, and the last two may be an IPv4 address.
+#[cfg(feature = "ipv6")]
 fn parse_v6(text: &[u8]) -> Option<[u16; 8]> {
     let mut all = [0; 8];
     let Some(gap) = text.windows(2).position(|pair| pair == b"::") else {
@@ -46,6 +47,7 @@ fn parse_v6(text: &[u8]) -> Option<[u16; 8]> {
 }
 
 /// Reads groups to the end of `text` and says how many there are.
+#[cfg(feature = "ipv6")]
 fn groups(text: &[u8], may_end_in_v4: bool, groups: &mut [u16; 8]) -> Option<usize> {
     if text.is_empty() {
         return Some(0);
@@ -89,6 +91,10 @@ fn number(digits: &[u8], radix: u16, max: usize) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn standard(text: &str) -> Option<IpAddr> {
+        text.parse().ok().filter(|address: &IpAddr| address.is_ipv4() || cfg!(feature = "ipv6"))
+    }
 
     /// The standard library judges.
     #[test]
@@ -136,7 +142,7 @@ mod tests {
             "2001:db8::8a2e:370:7334",
         ];
         for text in texts {
-            assert_eq!(parse_ip(text), text.parse().ok(), "{text}");
+            assert_eq!(parse_ip(text), standard(text), "{text}");
         }
     }
 
@@ -152,7 +158,7 @@ mod tests {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 text.push(letters[(random >> 33) as usize % letters.len()].into());
             }
-            assert_eq!(parse_ip(&text), text.parse().ok(), "{text}");
+            assert_eq!(parse_ip(&text), standard(&text), "{text}");
         }
     }
 }

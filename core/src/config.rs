@@ -5,6 +5,7 @@ use core::fmt;
 use crate::TopicId;
 use crate::error::ConfigError;
 use crate::record::crc32c;
+use crate::state::connection::MAX_IN_FLIGHT;
 
 /// Text that a configuration owns or borrows.
 #[derive(Clone, Debug)]
@@ -114,6 +115,7 @@ pub enum Partitioner {
     #[default]
     Default,
     /// Every record to the next available partition, whatever its key.
+    #[cfg(feature = "round-robin")]
     RoundRobin,
     /// The caller's function. A result outside `0..partitions` is refused as
     /// [`SendError::NoSuchPartition`](crate::SendError::NoSuchPartition).
@@ -204,7 +206,7 @@ pub struct Config<'a> {
     /// `retries` > 0. Default true.
     pub enable_idempotence: bool,
     /// `max.in.flight.requests.per.connection`: 1 to 5 (a broker remembers the last 5 batches of a
-    /// producer, and the core's in-flight table has that size). Default 5.
+    /// producer, and the core's in-flight table has that size). Default 5. Without the feature `alloc`, 1 to 3, and 3.
     pub max_in_flight_requests_per_connection: u8,
     /// `retries`. Default 2³¹−1: `delivery_timeout_ms` is the limit that counts.
     pub retries: u32,
@@ -247,9 +249,11 @@ pub struct Config<'a> {
     pub partitioner_ignore_keys: bool,
     /// `partitioner.adaptive.partitioning.enable`: keyless records prefer partitions with shorter
     /// queues. Default true.
+    #[cfg(feature = "adaptive-partitioning")]
     pub partitioner_adaptive_partitioning_enable: bool,
     /// `partitioner.availability.timeout.ms`: keyless records leave out a broker that has not taken
     /// data for this long; 0 turns it off. Default 0.
+    #[cfg(feature = "adaptive-partitioning")]
     pub partitioner_availability_timeout_ms: u32,
     /// `metadata.max.age.ms`: refresh at least this often. Default 300 000.
     pub metadata_max_age_ms: u32,
@@ -281,7 +285,7 @@ impl<'a> Config<'a> {
             client_id: Text::Borrowed("klamm"),
             acks: Acks::All,
             enable_idempotence: true,
-            max_in_flight_requests_per_connection: 5,
+            max_in_flight_requests_per_connection: MAX_IN_FLIGHT as u8,
             retries: i32::MAX as u32,
             delivery_timeout_ms: 120_000,
             request_timeout_ms: 30_000,
@@ -300,7 +304,9 @@ impl<'a> Config<'a> {
             lz4_in_place: true,
             partitioner: Partitioner::Default,
             partitioner_ignore_keys: false,
+            #[cfg(feature = "adaptive-partitioning")]
             partitioner_adaptive_partitioning_enable: true,
+            #[cfg(feature = "adaptive-partitioning")]
             partitioner_availability_timeout_ms: 0,
             metadata_max_age_ms: 300_000,
             metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
@@ -320,22 +326,38 @@ impl<'a> Config<'a> {
     #[inline(never)]
     pub fn validate(&self) -> Result<(), ConfigError> {
         const MS_MAX: u32 = i32::MAX as u32;
-        let ranges: [(&'static str, u32, u32, u32); 13] = [
-            ("max.in.flight.requests.per.connection", self.max_in_flight_requests_per_connection.into(), 1, 5),
-            ("retries", self.retries, 0, MS_MAX),
-            ("delivery.timeout.ms", self.delivery_timeout_ms, 1, MS_MAX),
-            ("request.timeout.ms", self.request_timeout_ms, 1, MS_MAX),
-            ("retry.backoff.ms", self.retry_backoff_ms, 0, MS_MAX),
-            ("retry.backoff.max.ms", self.retry_backoff_max_ms, 0, MS_MAX),
-            ("reconnect.backoff.ms", self.reconnect_backoff_ms, 0, MS_MAX),
-            ("reconnect.backoff.max.ms", self.reconnect_backoff_max_ms, 0, MS_MAX),
-            ("socket.connection.setup.timeout.ms", self.socket_connection_setup_timeout_ms, 1, MS_MAX),
-            ("batch.size", self.batch_size, 0, MS_MAX),
-            ("linger.ms", self.linger_ms, 0, MS_MAX),
-            ("max.request.size", self.max_request_size, 1, 100 << 20),
-            ("broker.share.percent", self.broker_share_percent.into(), 1, 100),
+        // Apart from the values, so that it is data and not code.
+        static RANGES: [(&str, u32, u32); 13] = [
+            ("max.in.flight.requests.per.connection", 1, MAX_IN_FLIGHT as u32),
+            ("retries", 0, MS_MAX),
+            ("delivery.timeout.ms", 1, MS_MAX),
+            ("request.timeout.ms", 1, MS_MAX),
+            ("retry.backoff.ms", 0, MS_MAX),
+            ("retry.backoff.max.ms", 0, MS_MAX),
+            ("reconnect.backoff.ms", 0, MS_MAX),
+            ("reconnect.backoff.max.ms", 0, MS_MAX),
+            ("socket.connection.setup.timeout.ms", 1, MS_MAX),
+            ("batch.size", 0, MS_MAX),
+            ("linger.ms", 0, MS_MAX),
+            ("max.request.size", 1, 100 << 20),
+            ("broker.share.percent", 1, 100),
         ];
-        for (name, value, min, max) in ranges {
+        let values = [
+            self.max_in_flight_requests_per_connection.into(),
+            self.retries,
+            self.delivery_timeout_ms,
+            self.request_timeout_ms,
+            self.retry_backoff_ms,
+            self.retry_backoff_max_ms,
+            self.reconnect_backoff_ms,
+            self.reconnect_backoff_max_ms,
+            self.socket_connection_setup_timeout_ms,
+            self.batch_size,
+            self.linger_ms,
+            self.max_request_size,
+            self.broker_share_percent.into(),
+        ];
+        for (value, &(name, min, max)) in values.into_iter().zip(&RANGES) {
             if value < min || value > max {
                 return Err(ConfigError::OutOfRange { name, min, max });
             }
@@ -353,10 +375,7 @@ impl<'a> Config<'a> {
         if self.delivery_timeout_ms < self.linger_ms.saturating_add(self.request_timeout_ms).min(MS_MAX) {
             return needs("delivery.timeout.ms", "at least linger.ms + request.timeout.ms");
         }
-        self.bootstrap().try_for_each(|entry| entry.map(|_| ()))?;
-        if self.bootstrap().next().is_none() {
-            return Err(ConfigError::NoBootstrapServers);
-        }
+        self.bootstrap_servers_within(usize::MAX)?;
         Ok(())
     }
 
@@ -383,15 +402,44 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// The entries of `bootstrap.servers`, in order.
-    pub(crate) fn bootstrap(&self) -> impl Iterator<Item = Result<(&str, u16), ConfigError>> {
-        // Through bytes: searching text links the searchers' panics into firmware.
-        let entries = self.bootstrap_servers.as_str().as_bytes().split(|&byte| byte == b',');
-        let entries = entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty());
-        entries
-            .zip(0u32..)
-            .map(|(entry, index)| parse_host_port(entry).ok_or(ConfigError::BadBootstrapServer { index }))
+    /// How many bootstrap servers there are, none of whose hosts may be longer than `host_max` bytes.
+    pub(crate) fn bootstrap_servers_within(&self, host_max: usize) -> Result<u16, ConfigError> {
+        let (mut rest, mut count) = (self.bootstrap_servers.as_str().as_bytes(), 0u16);
+        while let Some((entry, after)) = next_entry(rest) {
+            let server = parse_host_port(entry);
+            let (host, _) = server.ok_or_else(|| ConfigError::BadBootstrapServer { index: count.into() })?;
+            if host.len() > host_max {
+                return Err(ConfigError::HostTooLong { max: host_max as u32 });
+            }
+            count = count.saturating_add(1);
+            rest = after;
+        }
+        if count == 0 { Err(ConfigError::NoBootstrapServers) } else { Ok(count) }
     }
+
+    /// Host and port of an entry of `bootstrap.servers`.
+    pub(crate) fn bootstrap_server(&self, index: u16) -> Option<(&str, u16)> {
+        let (mut entry, mut rest) = next_entry(self.bootstrap_servers.as_str().as_bytes())?;
+        for _ in 0..index {
+            (entry, rest) = next_entry(rest)?;
+        }
+        parse_host_port(entry)
+    }
+}
+
+/// The next entry of a list that is not empty, and what follows it. Of bytes: searching text links the searchers' panics into
+/// firmware.
+fn next_entry(mut list: &[u8]) -> Option<(&[u8], &[u8])> {
+    while !list.is_empty() {
+        let end = list.iter().position(|&byte| byte == b',').unwrap_or(list.len());
+        let (entry, rest) = list.split_at_checked(end)?;
+        list = rest.get(1..).unwrap_or(&[]);
+        let entry = entry.trim_ascii();
+        if !entry.is_empty() {
+            return Some((entry, list));
+        }
+    }
+    None
 }
 
 /// `host:port` or `[ipv6]:port`.
@@ -402,6 +450,9 @@ fn parse_host_port(entry: &[u8]) -> Option<(&str, u16)> {
         Some((listener, host)) => listener.ends_with(b":/").then_some(host)?,
         None => host,
     };
+    if cfg!(not(feature = "ipv6")) && host.contains(&b':') {
+        return None;
+    }
     let bracketed = host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]"));
     if bracketed.is_none() && host.contains(&b':') {
         return None;
@@ -436,8 +487,11 @@ mod tests {
     #[test]
     fn bootstrap_servers_are_hosts_with_ports() {
         let config = Config::new(" a:1, [::1]:9092,PLAINTEXT://b.example:65535 ,");
-        let entries: std::vec::Vec<_> = config.bootstrap().map(Result::unwrap).collect();
-        assert_eq!(entries, [("a", 1), ("::1", 9092), ("b.example", 65535)]);
+        let entries = [0, 1, 2, 3].map(|index| config.bootstrap_server(index));
+        let v6 = cfg!(feature = "ipv6").then_some(("::1", 9092));
+        assert_eq!(entries, [Some(("a", 1)), v6, Some(("b.example", 65535)), None]);
+        assert_eq!(config.bootstrap_servers_within(9).is_ok(), v6.is_some());
+        assert!(config.bootstrap_servers_within(8).is_err());
         for bad in ["a", "a:", ":1", "a:0", "a:70000", "a:+1", "::1:9092", "a b:1", "a/b:1"] {
             assert_eq!(
                 Config::new(std::format!("ok:1,{bad}").as_str()).validate(),
@@ -459,7 +513,8 @@ mod tests {
         assert!(with(|c| c.acks = Acks::Leader).contains("enable.idempotence=true needs acks=all"));
         assert!(with(|c| c.retries = 0).contains("retries"));
         assert!(with(|c| c.linger_ms = 100_000).contains("delivery.timeout.ms"));
-        assert!(with(|c| c.max_in_flight_requests_per_connection = 6).contains("between 1 and 5"));
+        let most = if cfg!(feature = "alloc") { "between 1 and 5" } else { "between 1 and 3" };
+        assert!(with(|c| c.max_in_flight_requests_per_connection = 6).contains(most));
         assert!(Config::new("a:1").validate().is_ok());
     }
 

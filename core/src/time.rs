@@ -51,7 +51,7 @@ impl Instant {
 
     /// This instant plus `ms` milliseconds, saturating.
     #[must_use]
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub const fn after_ms(self, ms: u32) -> Self {
         Self(self.0.saturating_add(ms as u64 * 1000))
     }
@@ -59,7 +59,13 @@ impl Instant {
     /// The time from `earlier` to this instant; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        Duration::from_micros(self.micros_since(earlier))
+    }
+
+    /// The microseconds from `earlier` to this instant; zero if `earlier` is later. Without the divisions that a [`Duration`] takes.
+    #[must_use]
+    pub const fn micros_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
     }
 }
 

@@ -139,7 +139,9 @@ impl State<'_> {
     fn open_batch(&mut self, slot: u32, sized: Sized) -> Result<u32, SendError> {
         let blocks = (sized.bound.saturating_add(RECORDS_AT - HEADER_SIZE)).div_ceil(self.arena.block_size().max(1));
         self.may_take(slot, blocks).map_err(|full| self.refuse_room(full))?;
-        let Some(batch) = self.take_batch(false) else { return Err(self.refuse_room(SendError::Full)) };
+        let Some(batch) = self.take_batch(self.reserved_batches()) else {
+            return Err(self.refuse_room(SendError::Full));
+        };
         let Some(first) = self.arena.take() else {
             self.free_batch(batch);
             return Err(self.refuse_room(SendError::Full));

@@ -12,7 +12,7 @@ impl State<'_> {
         #[cfg(feature = "codecs")]
         self.withdraw_job(batch);
         self.leave_queues(batch);
-        let keep = u32::from(self.batches.at(batch).text_len > 0);
+        let keep = u32::from(self.batches.at(batch).has_text());
         self.free_blocks(batch, keep);
         self.batches.at_mut(batch).state = BatchState::Done;
         self.tell(batch, outcome);
@@ -25,7 +25,12 @@ impl State<'_> {
 
     /// Queues the outcome for [`Self::next_outcome`].
     pub(crate) fn tell(&mut self, batch: u32, outcome: Outcome) {
+        // By the time it is told, the partition's slot may be another's, and so may the topic's.
+        let partition = self.partitions.at(self.batches.at(batch).partition);
+        let topic = TopicId { slot: partition.topic, generation: self.topics.at(partition.topic.into()).generation };
+        let index = partition.index;
         let slot = self.batches.at_mut(batch);
+        (slot.told_topic, slot.told_index) = (topic, index);
         slot.outcome = outcome;
         slot.untold = true;
         let counter = match outcome {
@@ -60,6 +65,7 @@ impl State<'_> {
         partition.queued = partition.queued.wrapping_sub(1);
         let topic = self.topics.at_mut(partition.topic.into());
         topic.batches = topic.batches.wrapping_sub(1);
+        #[cfg(feature = "split")]
         self.return_reserve(slot, batch);
         if self.partitions.at(slot).queued == 0 {
             self.settle(slot); // out of the ready list: its link is the idle list's now
@@ -68,6 +74,7 @@ impl State<'_> {
     }
 
     /// The last part of the batch that was split with the help of the reserve is gone.
+    #[cfg(feature = "split")]
     fn return_reserve(&mut self, slot: u32, batch: u32) {
         let id = Some(self.batches.at(batch).id);
         let first = self.partitions.at(slot).queue.front();
@@ -102,8 +109,6 @@ impl State<'_> {
             self.accumulator.told = index;
         } // else expired and still on the wire: `release_expired` frees it
         let batch = self.batches.at(index);
-        let partition = self.partitions.at(batch.partition);
-        let topic = TopicId { slot: partition.topic, generation: self.topics.at(partition.topic.into()).generation };
         let result = match batch.outcome {
             Outcome::Delivered { base_offset, log_append_time } => {
                 Ok(Delivered { base_offset, log_append_time: (log_append_time >= 0).then_some(log_append_time) })
@@ -115,8 +120,8 @@ impl State<'_> {
             slot: index,
             first_index: batch.first_index,
             count: batch.count,
-            topic,
-            partition: partition.index,
+            topic: batch.told_topic,
+            partition: batch.told_index,
             result,
         })
     }
@@ -130,5 +135,32 @@ impl State<'_> {
             self.accumulator.flush_up_to = None;
         }
         flushed
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use crate::state::storage::{Limits, Storage};
+    use crate::{Config, Event, Instant, Producer, Record};
+
+    /// An outcome was told of whatever partition had the slot by then: records accepted between a failure and its telling are enough.
+    #[test]
+    fn an_outcome_is_told_of_the_partition_that_it_is_of() {
+        let limits = Limits { buffer_memory: 1 << 16, partitions: 1, ..Limits::default() };
+        let config = Config::new("localhost:9092");
+        let timeout_ms = config.delivery_timeout_ms;
+        let mut producer = Producer::new(config, Storage::heap(&limits), [7; 32], Instant::ZERO).unwrap();
+        let topic = producer.topic("t").unwrap();
+        producer.declare_partitions(topic, 2);
+        let to = |partition| Record { value: Some(b"v"), partition: Some(partition), ..Record::default() };
+        producer.send(Instant::ZERO, topic, &to(0)).unwrap();
+        let late = Instant::ZERO.after_ms(timeout_ms + 1);
+        producer.handle_timeout(late);
+        producer.send(late, topic, &to(1)).unwrap();
+        let told = core::iter::from_fn(|| producer.poll_event()).find_map(|event| match event {
+            Event::Batch(outcome) => Some((outcome.topic, outcome.partition, outcome.result.is_err())),
+            _ => None,
+        });
+        assert_eq!(told, Some((topic, 0, true)));
     }
 }

@@ -12,52 +12,67 @@
 pub(crate) mod append;
 mod done;
 mod expire;
-#[cfg(feature = "alloc")]
+#[cfg(feature = "fast")]
 mod plain;
 mod ready;
 mod retry;
+mod rewrite;
+#[cfg(feature = "split")]
 mod split;
 pub(crate) mod table;
 
 use crate::state::State;
-use crate::state::batch::{Batch, BatchState};
+use crate::state::batch::BatchState;
 use crate::state::list::NIL;
-use crate::state::partition::{NONE, Partition};
+use crate::state::partition::NONE;
+#[cfg(feature = "split")]
 use crate::state::storage::{RESERVED_BATCHES, RESERVED_BLOCKS, RESERVED_MAX, RESERVED_PART};
 
 impl State<'_> {
     /// Puts every slot on its free list. Storage may have served another producer before.
     pub(crate) fn init_accumulator(&mut self) {
         for batch in 0..self.batches.len() {
-            *self.batches.at_mut(batch) = Batch::new();
+            self.batches.at_mut(batch).renew();
             self.accumulator.free_batches.push_back(&mut self.batches, batch);
             self.accumulator.free_batch_count = self.accumulator.free_batch_count.wrapping_add(1);
         }
         for partition in 0..self.partitions.len() {
-            *self.partitions.at_mut(partition) = Partition::new();
+            self.partitions.at_mut(partition).renew();
             self.accumulator.free_partitions.push_back(&mut self.partitions, partition);
         }
     }
 
     /// Blocks that appending leaves to splitting and to compression in place.
+    #[cfg(feature = "split")]
     pub(crate) fn reserved_blocks(&self) -> u32 {
         (self.arena.blocks() / RESERVED_PART).clamp(RESERVED_BLOCKS, RESERVED_MAX)
     }
 
     /// Batch slots that appending leaves to splitting.
+    #[cfg(feature = "split")]
     pub(crate) fn reserved_batches(&self) -> u32 {
         (self.batches.len() / RESERVED_PART).clamp(RESERVED_BATCHES, RESERVED_MAX)
     }
 
-    /// Takes a batch slot; splitting may take the reserved one.
-    pub(crate) fn take_batch(&mut self, for_split: bool) -> Option<u32> {
-        let kept = if for_split { 0 } else { self.reserved_batches() };
+    /// Nothing is split: all of the memory is for records.
+    #[cfg(not(feature = "split"))]
+    pub(crate) fn reserved_blocks(&self) -> u32 {
+        0
+    }
+
+    #[cfg(not(feature = "split"))]
+    pub(crate) fn reserved_batches(&self) -> u32 {
+        0
+    }
+
+    /// Takes a batch slot, all but the last `kept` ones.
+    pub(crate) fn take_batch(&mut self, kept: u32) -> Option<u32> {
         if self.accumulator.free_batch_count <= kept {
             return None;
         }
         let batch = self.accumulator.free_batches.pop_front(&mut self.batches)?;
         self.accumulator.free_batch_count = self.accumulator.free_batch_count.wrapping_sub(1);
-        *self.batches.at_mut(batch) = Batch::new();
+        self.batches.at_mut(batch).renew();
         Some(batch)
     }
 

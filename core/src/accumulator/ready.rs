@@ -47,7 +47,7 @@ impl State<'_> {
             let broker = self.brokers.at_mut(leader.into());
             if ready {
                 broker.ready.push_back(&mut self.partitions, slot);
-                broker.stalled_since = broker.stalled_since.min(self.now);
+                broker.has_more(self.now);
             } else {
                 broker.ready.remove(&mut self.partitions, slot);
             }
@@ -63,8 +63,7 @@ impl State<'_> {
     fn note_stall(&mut self, slot: u32) {
         let partition = self.partitions.at(slot);
         if partition.leader != NONE && partition.in_flight > 0 && partition.queued > partition.in_flight {
-            let broker = self.brokers.at_mut(partition.leader.into());
-            broker.stalled_since = broker.stalled_since.min(self.now);
+            self.brokers.at_mut(partition.leader.into()).has_more(self.now);
         }
     }
 

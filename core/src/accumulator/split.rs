@@ -2,10 +2,11 @@
 //!
 //! The first half stays where it is. The records of the second half move to a chain of their own,
 //! their offsets counted anew, and every block that was read to its end is free for writing: three
-//! spare blocks are enough, and those are the reserve. The base timestamp stays, so that timestamp
+//! spare blocks are enough. The reserve has one more, which a first cut keeps while its smaller part is
+//! cut again, then by single records: those are taken or fail, and give their blocks back. The base timestamp stays, so that timestamp
 //! deltas need not change (any base is legal); offset deltas only shrink.
 
-use crate::protocol::varint;
+use super::rewrite::PrefixBytes;
 use crate::record::encode::{self, Place, Put};
 use crate::state::State;
 use crate::state::arena::Position;
@@ -13,22 +14,12 @@ use crate::state::batch::{BatchState, RECORDS_AT};
 use crate::state::list::{Link, NIL};
 use crate::state::storage::RESERVED_BLOCKS;
 
-/// A record's start, read back from the arena.
-struct Parsed {
-    timestamp_delta: i64,
-    /// Bytes after the offset delta: key, value, headers.
-    rest: u32,
-    /// The whole record's size.
-    size: u32,
-    rest_at: Position,
-}
-
 /// A refused batch is halved.
 const HALF: u32 = 2;
 /// While memory is scarce, an eighth at a time: fewer levels of splitting are open at once.
 const SMALL_BITE: u32 = 8;
-/// One record, with the last batch slot: a part that is refused as well could not be split again, and what waits behind it would wait
-/// for ever. A record by itself is taken or fails.
+/// One record, with the last batch slot, or when an earlier cut keeps some of the reserve: a part that is refused as well could not be
+/// split again, and what waits behind it would wait for ever. A record by itself is taken or fails.
 const ONE_RECORD: u32 = u32::MAX;
 
 /// Where a batch is cut.
@@ -39,13 +30,22 @@ struct Cut {
     max_timestamp: i64,
 }
 
+impl Cut {
+    /// The block stays with the first part, and what is behind the cut does not fit into as many blocks any more: it has a header of
+    /// its own. Any other cut keeps no more than one block until the parts are delivered.
+    const fn is_early_in_its_block(&self) -> bool {
+        self.at.at > 0 && self.at.at < RECORDS_AT
+    }
+}
+
 impl State<'_> {
     /// Splits a closed, uncompressed batch of at least two records in two. Both are ready to be sent
     /// again, in order, under consecutive sequence numbers. `None` if there is no room for that now.
     ///
     /// Each split keeps a block or two until its parts are delivered. While memory is scarce, only one
     /// batch at a time may therefore use the reserve, the first in line of its partition, and it takes
-    /// small bites: what the reserve has is enough for it to be delivered bite by bite.
+    /// small bites that keep one, or single records: what the reserve has is enough for it to be delivered
+    /// bite by bite.
     pub(crate) fn split(&mut self, batch: u32) -> Option<u32> {
         let scarce = self.arena.free() < self.reserved_blocks().saturating_add(RESERVED_BLOCKS)
             || self.accumulator.free_batch_count <= self.reserved_batches();
@@ -54,6 +54,8 @@ impl State<'_> {
         }
         let part = match (scarce, self.accumulator.free_batch_count) {
             (_, ..=1) => ONE_RECORD,
+            (true, _) if self.arena.free() < RESERVED_BLOCKS => ONE_RECORD,
+            (true, _) if self.find_cut(batch, SMALL_BITE).is_early_in_its_block() => ONE_RECORD,
             (true, _) => SMALL_BITE,
             (false, _) => HALF,
         };
@@ -62,7 +64,7 @@ impl State<'_> {
             return None;
         }
         let refused = self.batches.at(batch).wire_bytes();
-        let second = self.take_batch(true)?;
+        let second = self.take_batch(0)?;
         if scarce {
             self.accumulator.reserve_used_by = Some(self.batches.at(batch).id);
         }
@@ -96,7 +98,7 @@ impl State<'_> {
     fn blocks_to_cut(&self, batch: u32, cut: &Cut) -> u32 {
         let behind = self.batches.at(batch).record_bytes.saturating_sub(cut.bytes);
         let whole = behind.saturating_add(RECORDS_AT).div_ceil(self.arena.block_size().max(1));
-        let at_once = if cut.at.at == 0 || cut.at.at >= RECORDS_AT { 2 } else { 3 };
+        let at_once = if cut.is_early_in_its_block() { 3 } else { 2 };
         whole.min(at_once)
     }
 
@@ -122,8 +124,10 @@ impl State<'_> {
         let parent = self.batches.at_mut(first);
         parent.sealed = false;
         parent.complete = false; // each half is compressed by itself
-        parent.text_len = 0;
-        parent.split = true;
+        #[cfg(feature = "error-text")]
+        {
+            parent.text_len = 0;
+        }
         parent.state = BatchState::Retry;
         let mut child = parent.clone();
         child.first_block = NIL;
@@ -159,9 +163,8 @@ impl State<'_> {
             let place = Place { timestamp_delta: record.timestamp_delta, offset_delta: index as i32 };
             let (body, size) = encode::record_size(record.rest, place);
             mover.pass(self, record.rest_at);
-            let mut prefix = PrefixBytes { bytes: [0; 32], len: 0 };
-            encode::write_record_prefix(&mut prefix, body, place);
-            mover.write(self, prefix.bytes.get(..prefix.len).unwrap_or(&[]));
+            let prefix = PrefixBytes::of(body, place);
+            mover.write(self, prefix.as_slice());
             mover.copy(self, record.rest);
             bytes = bytes.saturating_add(size);
             max_timestamp = max_timestamp.max(base.wrapping_add(record.timestamp_delta));
@@ -176,89 +179,6 @@ impl State<'_> {
         let parent = self.batches.at_mut(first);
         parent.blocks = parent.blocks.wrapping_sub(freed);
         self.book_blocks(slot, mover.taken, freed);
-    }
-
-    /// Reads a record's start at `at`.
-    fn parse_record(&self, at: Position) -> Parsed {
-        let mut start = [0u8; encode::PREFIX_MAX as usize];
-        let filled = self.arena.fold(at, encode::PREFIX_MAX, 0usize, |filled, slice| {
-            // Two steps, so that both sides of the copy are seen to be equally long.
-            if let Some(to) = start.get_mut(filled..).and_then(|rest| rest.get_mut(..slice.len())) {
-                to.copy_from_slice(slice);
-            }
-            filled.saturating_add(slice.len())
-        });
-        let start = start.get(..filled).unwrap_or(&[]);
-        let after = |used: usize| start.get(used..).unwrap_or(&[]);
-        // We wrote these bytes; zeros are for the compiler only.
-        let (body, body_len) = varint::decode_varint(start).unwrap_or((0, 1));
-        let timestamp_at = body_len.saturating_add(1);
-        let (timestamp_delta, timestamp_len) = varint::decode_varlong(after(timestamp_at)).unwrap_or((0, 1));
-        let offset_at = timestamp_at.saturating_add(timestamp_len);
-        let (_, offset_len) = varint::decode_varint(after(offset_at)).unwrap_or((0, 1));
-        let prefix = offset_at.saturating_add(offset_len) as u32;
-        let size = (body as u32).saturating_add(body_len as u32);
-        let rest_at = self.arena.advance(at, prefix);
-        Parsed { timestamp_delta, rest: size.saturating_sub(prefix), size, rest_at }
-    }
-
-    /// A batch stamped by uptime leaves while no wall clock is set: its records get no timestamp (−1),
-    /// which takes deltas of zero. The records only shrink, so they are written over themselves.
-    pub(crate) fn erase_timestamps(&mut self, index: u32) {
-        let batch = self.batches.at(index);
-        let (count, mut read) = (batch.count, batch.records_at());
-        let (mut write, mut bytes) = (read, 0u32);
-        for offset_delta in 0..count {
-            let record = self.parse_record(read);
-            let place = Place { timestamp_delta: 0, offset_delta: offset_delta as i32 };
-            let (body, size) = encode::record_size(record.rest, place);
-            let mut prefix = PrefixBytes { bytes: [0; 32], len: 0 };
-            encode::write_record_prefix(&mut prefix, body, place);
-            let mut out = self.arena.writer(write);
-            out.put(prefix.bytes.get(..prefix.len).unwrap_or(&[]));
-            write = out.position();
-            read = record.rest_at;
-            let mut rest = record.rest;
-            while rest > 0 {
-                let (chunk, len) = self.read_chunk(&mut read, rest);
-                let mut out = self.arena.writer(write);
-                out.put(chunk.get(..len as usize).unwrap_or(&[]));
-                write = out.position();
-                rest = rest.saturating_sub(len.max(1));
-            }
-            bytes = bytes.saturating_add(size);
-        }
-        let batch = self.batches.at_mut(index);
-        batch.record_bytes = bytes;
-        batch.tail = write;
-        batch.base_timestamp = -1;
-        batch.max_timestamp = -1;
-    }
-
-    /// Up to 64 bytes at `read`, which moves on.
-    fn read_chunk(&self, read: &mut Position, len: u32) -> ([u8; 64], u32) {
-        let mut chunk = [0; 64];
-        let slice = self.arena.slice(*read, len.min(64));
-        let taken = slice.len();
-        if let Some(to) = chunk.get_mut(..taken) {
-            to.copy_from_slice(slice);
-        }
-        *read = self.arena.advance(*read, taken as u32);
-        (chunk, taken as u32)
-    }
-}
-
-struct PrefixBytes {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl Put for PrefixBytes {
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(to) = self.bytes.get_mut(self.len..).and_then(|rest| rest.get_mut(..bytes.len())) {
-            to.copy_from_slice(bytes);
-            self.len = self.len.saturating_add(bytes.len());
-        }
     }
 }
 

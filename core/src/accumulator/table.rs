@@ -2,7 +2,7 @@
 
 use crate::state::State;
 use crate::state::list::NIL;
-use crate::state::partition::{NONE, Partition, UNASSIGNED};
+use crate::state::partition::{NONE, UNASSIGNED};
 
 impl State<'_> {
     #[inline]
@@ -13,8 +13,8 @@ impl State<'_> {
     }
 
     /// The slot of a partition, or [`NIL`].
-    #[cfg_attr(feature = "alloc", inline)]
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn find_partition(&self, topic: u16, index: i32) -> u32 {
         let mut slot = self.partitions.at(self.partition_bucket(topic, index)).bucket;
         while slot != NIL {
@@ -38,8 +38,10 @@ impl State<'_> {
             Some(slot) => slot,
             None => self.evict_partition()?,
         };
-        let bucket = self.partitions.at(slot).bucket;
-        *self.partitions.at_mut(slot) = Partition { topic, index, in_use: true, bucket, ..Partition::new() };
+        let partition = self.partitions.at_mut(slot);
+        let bucket = partition.bucket;
+        partition.renew();
+        (partition.topic, partition.index, partition.bucket, partition.in_use) = (topic, index, bucket, true);
         self.insert_into_bucket(slot);
         self.accumulator.idle_partitions.push_back(&mut self.partitions, slot);
         let topic = self.topics.at_mut(topic.into());

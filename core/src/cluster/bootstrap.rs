@@ -9,7 +9,7 @@ use crate::state::partition::NONE;
 impl State<'_> {
     /// Host and port of an entry.
     pub(crate) fn bootstrap_server(&self, index: u16) -> Option<(&str, u16)> {
-        self.config.bootstrap().nth(index.into())?.ok()
+        self.config.bootstrap_server(index)
     }
 
     /// Starts over from the bootstrap servers: every connection closes, its requests fail as by a

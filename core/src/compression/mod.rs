@@ -18,9 +18,13 @@ mod lz4;
 mod ratio;
 
 use crate::state::State;
+#[cfg(feature = "lz4")]
+use crate::state::storage::SPARE_BLOCKS;
+#[cfg(feature = "split")]
 use crate::state::topic::RATIO_ONE;
 
 /// Where the records of a batch are that is to be split.
+#[cfg(feature = "split")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Records {
     /// In the batch.
@@ -33,6 +37,7 @@ pub(crate) enum Records {
     Outside,
 }
 
+#[cfg(feature = "split")]
 impl State<'_> {
     /// Gets a batch that was refused as too large ready for [`Self::split`].
     pub(crate) fn make_splittable(&mut self, index: u32) -> Records {
@@ -54,11 +59,20 @@ impl State<'_> {
             return false;
         }
         #[cfg(feature = "lz4")]
-        if self.config.compression == crate::Compression::Lz4 {
+        if self.config.compression == crate::Compression::Lz4 && !self.is_cut_from_the_reserve(index) {
             self.compress_in_place(index);
         }
         let _ = index;
         true
+    }
+
+    /// A part of a batch that was split while memory was scarce stays as it is: should it be refused as well, turning it back into
+    /// records would take blocks of the reserve, which its other part has by now. A single record is never turned back.
+    #[cfg(feature = "lz4")]
+    fn is_cut_from_the_reserve(&self, index: u32) -> bool {
+        let batch = self.batches.at(index);
+        let scarce = self.arena.free() < SPARE_BLOCKS;
+        scarce && batch.count > 1 && self.accumulator.reserve_used_by == Some(batch.id)
     }
 
     /// The codec's bits in a batch's attributes.
@@ -101,6 +115,7 @@ impl State<'_> {
     /// The broker took a batch.
     pub(crate) fn note_taken(&mut self, _batch: u32) {}
 
+    #[cfg(feature = "split")]
     fn restore(&mut self, _batch: u32) -> Records {
         Records::There
     }

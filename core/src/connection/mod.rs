@@ -15,13 +15,13 @@ pub(crate) mod transmit;
 
 use crate::event::ConnId;
 use crate::state::State;
-use crate::state::connection::{Connection, ConnectionState};
+use crate::state::connection::ConnectionState;
 use crate::state::partition::NONE;
 
 impl State<'_> {
     pub(crate) fn init_connections(&mut self) {
         for connection in 0..self.connections.len() {
-            *self.connections.at_mut(connection) = Connection::new();
+            self.connections.at_mut(connection).renew(0);
         }
     }
 

@@ -139,7 +139,7 @@ impl State<'_> {
     /// A partition without an answer, or one that nobody asked for, breaks the protocol: what was not
     /// answered is retried as after a disconnect (PRODUCER d.4).
     fn end_produce(&mut self, slot: u16, request: &InFlight) -> Result<(), PeerError> {
-        let latency = self.now.since(request.formed_at).as_micros() as u64;
+        let latency = self.now.micros_since(request.formed_at);
         self.stats.request_latency_us = self.stats.request_latency_us.wrapping_add(latency);
         self.stats.request_latency_us_max = self.stats.request_latency_us_max.max(latency);
         self.stats.request_latency_count = self.stats.request_latency_count.wrapping_add(1);

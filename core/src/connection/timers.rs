@@ -79,7 +79,9 @@ impl State<'_> {
             ConnectionState::Free | ConnectionState::Closing => Instant::NEVER,
             ConnectionState::Resolving | ConnectionState::Connecting => connection.setup_deadline,
             ConnectionState::Negotiating | ConnectionState::Ready => {
-                let answer = connection.oldest().map_or_else(|| self.idle_deadline(slot), |request| request.deadline);
+                let timeout_ms = self.config.request_timeout_ms;
+                let request = connection.oldest().map(|request| request.deadline(timeout_ms));
+                let answer = request.unwrap_or_else(|| self.idle_deadline(slot));
                 let throttled = connection.throttled_until > self.now;
                 if throttled { answer.min(connection.throttled_until) } else { answer }
             }
@@ -123,7 +125,8 @@ impl State<'_> {
 
     fn connection_timer(&mut self, slot: u16) {
         let connection = self.connections.at(slot.into());
-        let request_late = connection.oldest().is_some_and(|request| request.deadline <= self.now);
+        let timeout_ms = self.config.request_timeout_ms;
+        let request_late = connection.oldest().is_some_and(|request| request.deadline(timeout_ms) <= self.now);
         let stuck = !connection.outgoing.is_idle() && self.idle_deadline(slot) <= self.now;
         match connection.state {
             ConnectionState::Free | ConnectionState::Closing => {}

@@ -94,7 +94,6 @@ impl State<'_> {
             correlation_id,
             request,
             formed_at: now,
-            deadline: now.after_ms(self.config.request_timeout_ms),
             batches,
             ..InFlight::new()
         });
@@ -313,7 +312,7 @@ impl State<'_> {
         let connection = self.connections.at_mut(slot.into());
         connection.throttled_until = connection.throttled_until.max(until);
         for request in connection.awaiting_mut() {
-            request.deadline = request.deadline.after_ms(throttle_ms);
+            request.throttled_ms = request.throttled_ms.saturating_add(throttle_ms);
         }
     }
 }

@@ -4,9 +4,13 @@
 //! A choice yields a partition *slot*. Slots are bound on use, so a topic may have more partitions
 //! than there are slots.
 
+#[cfg(feature = "adaptive-partitioning")]
+mod adaptive;
 #[cfg(feature = "librdkafka-partitioners")]
 mod librdkafka;
 mod murmur2;
+#[cfg(feature = "round-robin")]
+mod round_robin;
 mod sticky;
 
 #[cfg(test)]
@@ -17,7 +21,6 @@ use crate::error::SendError;
 use crate::record::Record;
 use crate::state::State;
 use crate::state::list::NIL;
-use crate::state::partition::NONE;
 
 use murmur2::{murmur2, to_positive};
 
@@ -46,6 +49,7 @@ impl State<'_> {
                 let index = choose(&request);
                 self.named_partition(topic, index).map(|choice| Choice { hashed: true, ..choice })
             }
+            #[cfg(feature = "round-robin")]
             Partitioner::RoundRobin => self.round_robin_partition(topic),
             Partitioner::Default => match record.key {
                 Some(key) if !self.config.partitioner_ignore_keys => {
@@ -106,26 +110,6 @@ impl State<'_> {
                 Err(SendError::Full)
             }
         }
-    }
-
-    /// The next partition with a leader, in turn; any partition if none has one.
-    fn round_robin_partition(&mut self, topic: u16) -> Result<Choice, SendError> {
-        let choice = |slot| Choice { slot, sticky: false, hashed: false };
-        if !self.partitions_settled(topic) {
-            return self.waiting_partition(topic).map(choice);
-        }
-        let partitions = self.known_partitions(topic)?.max(1);
-        for _ in 0..partitions.min(sticky::WINDOW) {
-            let turn = self.topics.at(topic.into()).round_robin;
-            self.topics.at_mut(topic.into()).round_robin = turn.wrapping_add(1);
-            let slot = self.find_partition(topic, (turn % partitions) as i32);
-            if slot != NIL && self.partitions.at(slot).leader != NONE {
-                return Ok(choice(slot));
-            }
-        }
-        let turn = self.topics.at(topic.into()).round_robin;
-        self.topics.at_mut(topic.into()).round_robin = turn.wrapping_add(1);
-        self.bound(topic, (turn % partitions) as i32).map(choice)
     }
 
     /// The partition count came from the cluster. What may go anywhere does not rely on a declared one.

@@ -1,6 +1,5 @@
 //! The uniform sticky partitioner (KIP-794): keyless records stay with one partition until it took
-//! `batch.size` bytes, then move on; with adaptive switching, shorter queues are more likely to be
-//! next.
+//! `batch.size` bytes, then move on to a random one, or with [adaptive switching](super::adaptive) rather to a shorter queue.
 
 use crate::accumulator::append::Sized;
 use crate::error::SendError;
@@ -14,21 +13,12 @@ use crate::state::partition::{NONE, UNASSIGNED};
 /// random start, so that the work of a choice is bounded.
 pub(super) const WINDOW: u32 = 64;
 
-/// What the partitions in the window are like.
-#[derive(Default)]
-struct Survey {
-    available: u32,
-    longest: u32,
-    shortest: u32,
-    queued: u32,
-}
-
 impl State<'_> {
     /// The partition for a keyless record.
     pub(super) fn sticky_partition(&mut self, topic: u16) -> Result<u32, SendError> {
         let known = self.topics.at(topic.into());
         let (sticky, bytes) = (known.sticky, known.sticky_bytes);
-        if known.partitions < 0 || known.declared {
+        if !self.partitions_settled(topic) {
             return self.waiting_partition(topic);
         }
         if sticky == NIL || (bytes >= self.topic_batch_size(topic) && !self.has_open_batch(sticky)) {
@@ -90,39 +80,29 @@ impl State<'_> {
         Ok(slot)
     }
 
-    /// A random partition among those with a leader; weighted by queue length if that is wanted and
-    /// lengths differ.
+    /// A random partition among those with a leader.
     fn next_partition(&mut self, topic: u16) -> i32 {
         let partitions = u32::try_from(self.topics.at(topic.into()).partitions).unwrap_or(0).max(1);
         let start = if partitions > WINDOW { self.random.below(partitions) } else { 0 };
-        let mut timely = true;
-        let mut survey = self.survey(topic, partitions, start, timely);
-        if survey.available == 0 {
-            timely = false; // every broker stalls: better one of those than a partition without leader
-            survey = self.survey(topic, partitions, start, timely);
-        }
-        if survey.available == 0 {
-            return self.bound_partition(topic).unwrap_or_else(|| self.random.below(partitions) as i32);
-        }
-        let adaptive = self.config.partitioner_adaptive_partitioning_enable && survey.longest != survey.shortest;
-        // Weights are longest + 1 − queued, so their sum follows from the survey.
-        let top = survey.longest.saturating_add(1);
-        let total = if adaptive {
-            survey.available.saturating_mul(top).saturating_sub(survey.queued)
-        } else {
-            survey.available
-        };
-        let mut draw = self.random.below(total);
+        let drawn = self.draw_partition(topic, partitions, start).or_else(|| self.bound_partition(topic));
+        drawn.unwrap_or_else(|| self.random.below(partitions) as i32)
+    }
+
+    /// Each in the window is as likely as another.
+    #[cfg(not(feature = "adaptive-partitioning"))]
+    fn draw_partition(&mut self, topic: u16, partitions: u32, start: u32) -> Option<i32> {
+        let (mut seen, mut drawn) = (0u32, None);
         for step in 0..partitions.min(WINDOW) {
-            let index = start.wrapping_add(step) % partitions;
-            let Some(queued) = self.queued_if_available(topic, index, timely) else { continue };
-            let weight = if adaptive { top.saturating_sub(queued) } else { 1 };
-            if draw < weight {
-                return index as i32;
+            let index = (start.wrapping_add(step) % partitions.max(1)) as i32;
+            let slot = self.find_partition(topic, index);
+            if slot != NIL && self.partitions.at(slot).leader != NONE {
+                seen = seen.wrapping_add(1);
+                if self.random.below(seen) == 0 {
+                    drawn = Some(index);
+                }
             }
-            draw = draw.wrapping_sub(weight);
         }
-        start as i32
+        drawn
     }
 
     /// A partition that has a slot already, unless there are slots to spare: of a topic with many more partitions than slots the window
@@ -141,31 +121,5 @@ impl State<'_> {
             }
         }
         bound
-    }
-
-    fn survey(&self, topic: u16, partitions: u32, start: u32, timely: bool) -> Survey {
-        let mut survey = Survey { shortest: u32::MAX, ..Survey::default() };
-        for step in 0..partitions.min(WINDOW) {
-            let index = start.wrapping_add(step) % partitions.max(1);
-            if let Some(queued) = self.queued_if_available(topic, index, timely) {
-                survey.available = survey.available.wrapping_add(1);
-                survey.longest = survey.longest.max(queued);
-                survey.shortest = survey.shortest.min(queued);
-                survey.queued = survey.queued.saturating_add(queued);
-            }
-        }
-        survey
-    }
-
-    /// How many batches wait in a partition whose leader is known and, if `timely`, takes data.
-    fn queued_if_available(&self, topic: u16, index: u32, timely: bool) -> Option<u32> {
-        let slot = self.find_partition(topic, index as i32);
-        if slot == NIL || self.partitions.at(slot).leader == NONE {
-            return None;
-        }
-        let timeout = self.config.partitioner_availability_timeout_ms;
-        let stalled_since = self.brokers.at(self.partitions.at(slot).leader.into()).stalled_since;
-        let stalls = timely && timeout > 0 && stalled_since.after_ms(timeout) < self.now;
-        (!stalls).then(|| self.partitions.at(slot).queued)
     }
 }

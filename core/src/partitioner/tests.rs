@@ -2,8 +2,7 @@ use super::murmur2::{murmur2, to_positive};
 
 #[test]
 fn hashes_equal_the_java_clients() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/data/primitives.json");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = klamm_vectors::read("primitives.json");
     let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
     let keys = vectors["murmur2"].as_array().unwrap();
     assert!(keys.len() >= 31);
@@ -55,8 +54,7 @@ mod librdkafka {
 
     #[test]
     fn keys_go_where_librdkafka_puts_them() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/data/partitioners_librdkafka.json");
-        let text = std::fs::read_to_string(path).unwrap();
+        let text = klamm_vectors::read("partitioners_librdkafka.json");
         let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
         let rows = vectors["rows"].as_array().unwrap();
         assert!(rows.len() >= 31);

@@ -74,7 +74,7 @@ impl Producer<'_> {
         match self.state.net.life {
             Life::Running => {
                 self.state.net.life = Life::Closing;
-                #[cfg(feature = "alloc")]
+                #[cfg(feature = "fast")]
                 self.state.refuse_plain();
             }
             Life::Closing => {}
@@ -126,15 +126,15 @@ impl Producer<'_> {
 }
 
 impl State<'_> {
-    /// One record, from choice of partition to its bytes in the arena. On boards every record takes the
-    /// general way: the short ones cost 3 KB of flash.
-    #[cfg(not(feature = "alloc"))]
+    /// One record, from choice of partition to its bytes in the arena. Without `fast` every record takes
+    /// the general way: the short ones cost 3 KB of flash.
+    #[cfg(not(feature = "fast"))]
     fn send_record(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
         self.send_any(topic, record)
     }
 
     /// One record, from choice of partition to its bytes in the arena.
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "fast")]
     #[inline]
     fn send_record(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
         if record.key.is_some() {
@@ -146,7 +146,7 @@ impl State<'_> {
         }
     }
 
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "fast")]
     #[inline(never)] // the keyless case has no registers to spare
     fn send_keyed(&mut self, topic: u16, record: &Record<'_>) -> Result<Accepted, SendError> {
         match self.append_plain_keyed(topic, record) {
@@ -164,7 +164,7 @@ impl State<'_> {
         if self.identity.state == IdentityState::Fatal {
             return Err(SendError::Fatal(self.fatal_error()));
         }
-        #[cfg(feature = "alloc")]
+        #[cfg(feature = "fast")]
         if let Some(accepted) = self.append_plain_across(topic, record) {
             return Ok(accepted);
         }

@@ -1,6 +1,5 @@
 //! What to do next, and plain looks.
 
-use crate::state::batch::HEADROOM;
 use crate::state::connection::{ConnectionState, Life, Peer};
 use crate::state::list::NIL;
 use crate::state::partition::NONE;
@@ -134,27 +133,13 @@ impl Producer<'_> {
     }
 
     /// The broker's words on the failed batch that [`poll_event`](Self::poll_event) told last, up to 255
-    /// bytes and valid until its next call; empty if it said nothing.
+    /// bytes and valid until its next call; empty if it said nothing, and always without the feature `error-text`.
     #[must_use]
     pub fn error_text(&self) -> &str {
-        let told = self.state.accumulator.told;
-        if told == NIL {
-            return "";
-        }
-        let batch = self.state.batches.at(told);
-        if batch.text_len == 0 {
-            return "";
-        }
-        let end = (HEADROOM as usize).saturating_add(batch.text_len.into());
-        let bytes = self.state.arena.block(batch.first_block).get(HEADROOM as usize..end).unwrap_or(&[]);
-        // The text may have been cut within a character.
-        match core::str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let valid = bytes.get(..error.valid_up_to()).unwrap_or(&[]);
-                core::str::from_utf8(valid).unwrap_or("")
-            }
-        }
+        #[cfg(feature = "error-text")]
+        return self.state.error_text();
+        #[cfg(not(feature = "error-text"))]
+        ""
     }
 
     /// Counters since the producer was made.

@@ -154,7 +154,8 @@ struct Level {
 /// Decodes the responses of one connection; see the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Decoder {
-    program: &'static [Op],
+    /// None before the first frame.
+    program: Option<&'static [Op]>,
     levels: [Level; MAX_DEPTH],
     /// The bytes so far of a primitive that the input split; `have` of them.
     scratch: [u8; 16],
@@ -179,10 +180,13 @@ pub(crate) struct Decoder {
 const _: () = assert!(size_of::<Decoder>() <= 72 + 2 * size_of::<usize>());
 
 impl Decoder {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { bound: 0, ..Self::new(0) };
+
     /// A decoder before its first frame. Frames larger than `max_frame` are refused.
     pub(crate) const fn new(max_frame: u32) -> Self {
         Self {
-            program: &[],
+            program: None,
             levels: [Level { count: 0, next_tag: 0, pc: 0 }; MAX_DEPTH],
             scratch: [0; 16],
             bound: SIZE_BYTES,
@@ -199,6 +203,11 @@ impl Decoder {
         }
     }
 
+    /// The instruction at a place of the program.
+    fn op(&self, at: usize) -> Option<&'static Op> {
+        self.program?.get(at)
+    }
+
     #[cfg(test)]
     /// Whether no byte of a next frame has been consumed yet.
     pub(crate) fn is_idle(&self) -> bool {
@@ -210,7 +219,7 @@ impl Decoder {
         if self.step != Step::Undecided {
             return;
         }
-        self.program = api.response();
+        self.program = Some(api.response());
         self.version = version as u8;
         self.flexible = version >= api.first_flexible();
         self.step = Step::Op;
@@ -287,7 +296,7 @@ impl Decoder {
 
     /// Runs the instruction at `pc`, or goes on with its leading primitive.
     fn run(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<(), Stop> {
-        let Some(op) = self.program.get(usize::from(self.pc)) else {
+        let Some(op) = self.op(usize::from(self.pc)) else {
             self.step = Step::Rest;
             return Ok(());
         };
@@ -360,7 +369,7 @@ impl Decoder {
     }
 
     fn pass_text(&mut self, input: &mut &[u8], sink: &mut dyn Sink) -> Result<(), Stop> {
-        let (field, next) = self.program.get(usize::from(self.pc)).map_or((0, self.pc), |op| (op.field, op.link));
+        let (field, next) = self.op(usize::from(self.pc)).map_or((0, self.pc), |op| (op.field, op.link));
         let chunk = self.take_pending(input)?;
         if !chunk.is_empty() {
             sink.text(field, chunk);
@@ -399,7 +408,7 @@ impl Decoder {
 
     /// At the end of an element or of a known tag's contents.
     fn end_group(&mut self, end: &Op, sink: &mut dyn Sink) -> Result<(), Stop> {
-        let opener = self.program.get(usize::from(end.link)).ok_or(DecodeError::Program)?;
+        let opener = self.op(usize::from(end.link)).ok_or(DecodeError::Program)?;
         sink.element_end(opener.field);
         if opener.kind == Kind::Tag {
             // A newer version may have appended fields: pass over the rest of the tag, then back to the frame's bound.

@@ -166,6 +166,29 @@ error_codes! {
     136 CONTROLLER_ID_NOT_REGISTERED,
 }
 
+/// A set of codes, as bits. A `matches!` of many codes is code instead, and more of it.
+struct Codes([u32; 5]);
+
+impl Codes {
+    #[expect(clippy::indexing_slicing, reason = "called while this is compiled")]
+    const fn of(codes: &[u8]) -> Self {
+        let mut bits = [0; 5];
+        let mut at = 0;
+        while at < codes.len() {
+            let code = codes[at];
+            bits[(code / 32) as usize] |= 1 << (code % 32);
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the index is looked at")]
+    const fn contains(&self, code: ErrorCode) -> bool {
+        let word = (code.0 as u16 / 32) as usize;
+        word < self.0.len() && self.0[word] >> (code.0 as u32 % 32) & 1 == 1
+    }
+}
+
 impl From<i16> for ErrorCode {
     fn from(code: i16) -> Self {
         Self(code)
@@ -196,38 +219,17 @@ impl ErrorCode {
     /// Whether the same request may succeed later (Java's `RetriableException`). Unknown codes are not retriable: a retry
     /// without end is worse than a failure that is told.
     pub const fn is_retriable(self) -> bool {
-        matches!(
-            self.0,
-            2 | 3
-                | 5..=7
-                | 9
-                | 13..=16
-                | 19
-                | 20
-                | 41
-                | 51
-                | 56
-                | 70..=72
-                | 74
-                | 75
-                | 78
-                | 80
-                | 83
-                | 84
-                | 88
-                | 89
-                | 100
-                | 103
-                | 106
-                | 122
-                | 123
-                | 133
-        )
+        static CODES: Codes = Codes::of(&[
+            2, 3, 5, 6, 7, 9, 13, 14, 15, 16, 19, 20, 41, 51, 56, 70, 71, 72, 74, 75, 78, 80, 83, 84, 88, 89, 100, 103,
+            106, 122, 123, 133,
+        ]);
+        CODES.contains(self)
     }
 
     /// Whether it shows that our view of the cluster is old (Java's `InvalidMetadataException`).
     pub const fn refreshes_metadata(self) -> bool {
-        matches!(self.0, 3 | 5 | 6 | 9 | 13 | 56 | 72 | 74 | 80 | 83 | 84 | 100 | 103)
+        static CODES: Codes = Codes::of(&[3, 5, 6, 9, 13, 56, 72, 74, 80, 83, 84, 100, 103]);
+        CODES.contains(self)
     }
 
     /// Whether a produce response with this code and `base_offset` proves that the batch was **not** appended.
@@ -241,37 +243,11 @@ impl ErrorCode {
     ///
     /// Everything that a broker is not known to say about a refused batch counts as unknown.
     pub(crate) fn proves_not_appended(self, base_offset: i64) -> bool {
-        base_offset < 0
-            && matches!(
-                self.0,
-                2 | 3
-                    | 5
-                    | 6
-                    | 9
-                    | 10
-                    | 14..=19
-                    | 21
-                    | 29
-                    | 31
-                    | 32
-                    | 35
-                    | 42
-                    | 43
-                    | 45
-                    | 47..=49
-                    | 51
-                    | 53
-                    | 56
-                    | 59
-                    | 72
-                    | 74..=76
-                    | 87
-                    | 89
-                    | 90
-                    | 100
-                    | 103
-                    | 120
-            )
+        static CODES: Codes = Codes::of(&[
+            2, 3, 5, 6, 9, 10, 14, 15, 16, 17, 18, 19, 21, 29, 31, 32, 35, 42, 43, 45, 47, 48, 49, 51, 53, 56, 59, 72,
+            74, 75, 76, 87, 89, 90, 100, 103, 120,
+        ]);
+        base_offset < 0 && CODES.contains(self)
     }
 
     /// What to do with a batch that was answered with this code and `base_offset`, outside of transactions (PRODUCER j.4).
@@ -298,7 +274,8 @@ impl ErrorCode {
     /// the coordinator does not know (49), a transaction timeout beyond the broker's (50), no right to the
     /// transactional id (53), another producer in our place (90).
     const fn is_fatal_for_producer(self) -> bool {
-        matches!(self.0, 31 | 35 | 49 | 50 | 53 | 90)
+        static CODES: Codes = Codes::of(&[31, 35, 49, 50, 53, 90]);
+        CODES.contains(self)
     }
 }
 

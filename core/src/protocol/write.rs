@@ -30,7 +30,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends bytes as they are.
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         let room = self.buffer.get_mut(self.at..).and_then(|rest| rest.get_mut(..bytes.len()));
         match room {

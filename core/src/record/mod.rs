@@ -4,7 +4,7 @@ pub(crate) mod batch;
 #[allow(clippy::indexing_slicing, reason = "tables are built while compiling, and indices masked to their size")]
 pub mod crc32c;
 pub(crate) mod encode;
-#[cfg(feature = "alloc")]
+#[cfg(feature = "fast")]
 pub(crate) mod plain;
 
 #[cfg(all(test, feature = "alloc"))]

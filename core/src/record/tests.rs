@@ -21,11 +21,6 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap()).collect()
 }
 
-fn data(name: &str) -> String {
-    let path = format!("{}/../tests/vectors/data/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
 fn bytes_or_null(value: &Value) -> Option<Vec<u8>> {
     value.as_str().map(unhex)
 }
@@ -84,7 +79,7 @@ fn encode(input: &Value, block_size: usize) -> Vec<u8> {
 
 #[test]
 fn every_batch_a_producer_can_write_is_byte_exact() {
-    let index: Value = serde_json::from_str(&data("INDEX.json")).unwrap();
+    let index: Value = serde_json::from_str(&klamm_vectors::read("INDEX.json")).unwrap();
     let entries = index.as_array().cloned().unwrap_or_else(|| index["vectors"].as_array().unwrap().clone());
     let mut checked = 0;
     for entry in entries {
@@ -92,7 +87,7 @@ fn every_batch_a_producer_can_write_is_byte_exact() {
         if !name.starts_with("batch_") {
             continue;
         }
-        let vector: Value = serde_json::from_str(&data(&format!("{name}.json"))).unwrap();
+        let vector: Value = serde_json::from_str(&klamm_vectors::read(&format!("{name}.json"))).unwrap();
         let input = &vector["input"];
         let producible = vector["byte_exact_required"] == true
             && input["compression"] == "none"
@@ -103,7 +98,7 @@ fn every_batch_a_producer_can_write_is_byte_exact() {
         if !producible {
             continue;
         }
-        let expected = unhex(data(&format!("{name}.hex")).trim());
+        let expected = unhex(klamm_vectors::read(&format!("{name}.hex")).trim());
         for block_size in [128, 129, 200, 256, 1024, 4096, 65_536] {
             assert_eq!(encode(input, block_size), expected, "{name} in blocks of {block_size}");
         }

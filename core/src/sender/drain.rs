@@ -50,8 +50,7 @@ impl State<'_> {
             self.add_to_request(&mut drained, slot, batch);
             self.settle(slot);
         }
-        let broker = self.brokers.at_mut(broker.into());
-        broker.stalled_since = if broker.ready.is_empty() { crate::Instant::NEVER } else { self.now };
+        self.brokers.at_mut(broker.into()).has_taken(self.now);
         drained
     }
 

@@ -1,5 +1,6 @@
 //! What an answer, a lost connection or a timeout does to a batch (PRODUCER j).
 
+#[cfg(feature = "split")]
 use crate::compression::Records;
 use crate::error::{DeliveryError, ErrorCode, Fate, Problem};
 use crate::event::Failed;
@@ -48,7 +49,7 @@ impl State<'_> {
         let slot = self.landed(batch);
         if self.batches.at(batch).expired {
             self.release_expired(batch);
-        } else if self.batches.at(batch).text_len > 0 {
+        } else if self.batches.at(batch).has_text() {
             // Its answer began with a final error; its bytes hold the broker's words by now.
             let error = self.batches.at(batch).last_error;
             self.leave_hole(batch);
@@ -139,31 +140,49 @@ impl State<'_> {
     /// The broker will not take it.
     fn refuse(&mut self, batch: u32, answer: &Answer, definite: bool) {
         self.batches.at_mut(batch).uncertain |= !definite;
-        let fate = self.batches.at(batch).fate();
+        let slot = self.batches.at(batch);
+        // Only one that there is can be to blame.
+        let (fate, record) = (slot.fate(), answer.record.filter(|&record| record < slot.count));
         self.leave_hole(batch);
         let error = DeliveryError::Broker(answer.error);
-        self.finish(batch, Outcome::Failed(Failed { error, fate, record: answer.record }));
+        self.finish(batch, Outcome::Failed(Failed { error, fate, record }));
     }
 
-    /// `MESSAGE_TOO_LARGE`: two halves, or a record that is too large by itself. Without spare blocks
-    /// for the halves the batch comes back to this later.
+    /// `MESSAGE_TOO_LARGE`: two halves, or a record that is too large by itself.
     fn too_large(&mut self, batch: u32, answer: &Answer) {
         if self.batches.at(batch).count <= 1 {
             let fate = self.batches.at(batch).fate();
             self.leave_hole(batch);
             self.fail(batch, DeliveryError::RecordTooLarge, fate);
         } else {
-            match self.make_splittable(batch) {
-                Records::There => self.split_or_retry(batch, answer.error),
-                #[cfg(any(feature = "lz4", feature = "codecs"))]
-                Records::NoRoom => self.retry(batch, answer.error),
-                #[cfg(feature = "codecs")]
-                Records::Outside => self.batches.at_mut(batch).last_error = answer.error,
-            }
+            self.refused_as_too_large(batch, answer);
         }
     }
 
+    /// Without spare blocks for the halves the batch comes back to this later.
+    #[cfg(feature = "split")]
+    fn refused_as_too_large(&mut self, batch: u32, answer: &Answer) {
+        match self.make_splittable(batch) {
+            Records::There => self.split_or_retry(batch, answer.error),
+            #[cfg(any(feature = "lz4", feature = "codecs"))]
+            Records::NoRoom => self.retry(batch, answer.error),
+            #[cfg(feature = "codecs")]
+            Records::Outside => self.batches.at_mut(batch).last_error = answer.error,
+        }
+    }
+
+    /// Its records fail; those that come later go in batches of half its size.
+    #[cfg(not(feature = "split"))]
+    fn refused_as_too_large(&mut self, batch: u32, answer: &Answer) {
+        let refused = self.batches.at(batch).wire_bytes();
+        let topic = self.partitions.at(self.batches.at(batch).partition).topic;
+        let topic = self.topics.at_mut(topic.into());
+        topic.batch_limit = topic.batch_limit.min(refused / 2);
+        self.refuse(batch, answer, true);
+    }
+
     /// Splits a batch whose records can be read; without room for that it is sent again as it is.
+    #[cfg(feature = "split")]
     pub(crate) fn split_or_retry(&mut self, batch: u32, error: ErrorCode) {
         if self.split(batch).is_some() {
             // The refusal was final for the whole; the halves have not been tried.
@@ -206,7 +225,7 @@ impl State<'_> {
     /// Nothing can be sent any more.
     pub(crate) fn become_fatal(&mut self, error: ErrorCode) {
         self.identity.state = IdentityState::Fatal;
-        #[cfg(feature = "alloc")]
+        #[cfg(feature = "fast")]
         self.refuse_plain();
         self.identity.fatal = error;
         self.problems.report(Problem::Fatal(error));

@@ -3,10 +3,9 @@
 
 use crate::error::ErrorCode;
 use crate::protocol::decode::Sink;
-use crate::protocol::error_code::ProduceAction;
 use crate::protocol::produce::field;
 use crate::state::State;
-use crate::state::batch::{HEADROOM, InState};
+use crate::state::batch::InState;
 use crate::state::list::{List, NIL};
 use crate::state::partition::NONE;
 use crate::state::reading::{NO_ANSWER, ProduceResponse};
@@ -19,7 +18,7 @@ pub(crate) struct ProduceSink<'s, 'a> {
 }
 
 impl ProduceSink<'_, '_> {
-    fn reading(&mut self) -> &mut ProduceResponse {
+    pub(super) fn reading(&mut self) -> &mut ProduceResponse {
         &mut self.state.connections.at_mut(self.connection.into()).produce
     }
 
@@ -49,7 +48,7 @@ impl ProduceSink<'_, '_> {
         NONE
     }
 
-    fn batch(&mut self) -> Option<u32> {
+    pub(super) fn batch(&mut self) -> Option<u32> {
         let (topic, index) = (self.reading().topic, self.reading().index);
         let (request, _) = self.request();
         if topic == NONE { None } else { self.state.batch_in_request(topic, index, request) }
@@ -73,39 +72,6 @@ impl ProduceSink<'_, '_> {
             self.state.hint_leader(topic, index, leader_id, leader_epoch);
         }
         self.state.answered(batch, &answer);
-    }
-
-    /// The broker's words on a batch that will fail go into the batch's own first block: its records
-    /// are of no use any more.
-    fn begin_text(&mut self) {
-        let answer = self.reading().answer;
-        let last = matches!(
-            answer.error.produce_action(answer.base_offset),
-            ProduceAction::Fail { .. } | ProduceAction::Epoch
-        );
-        let batch = self.batch().filter(|&batch| {
-            let batch = self.state.batches.at(batch);
-            last && !batch.expired && batch.text_len == 0
-        });
-        self.reading().text_batch = batch.unwrap_or(NIL);
-        if let Some(batch) = batch {
-            self.state.batches.at_mut(batch).last_error = answer.error;
-        }
-    }
-
-    fn take_text(&mut self, chunk: &[u8]) {
-        let index = self.reading().text_batch;
-        if index == NIL {
-            return;
-        }
-        let (len, block) = (self.state.batches.at(index).text_len, self.state.batches.at(index).first_block);
-        let start = (HEADROOM as usize).saturating_add(len.into());
-        let room = self.state.arena.block_mut(block).get_mut(start..).unwrap_or(&mut []);
-        let taken = chunk.len().min(room.len()).min(usize::from(u8::MAX - len));
-        if let (Some(to), Some(from)) = (room.get_mut(..taken), chunk.get(..taken)) {
-            to.copy_from_slice(from);
-            self.state.batches.at_mut(index).text_len = len.wrapping_add(taken as u8);
-        }
     }
 }
 
@@ -145,7 +111,8 @@ impl Sink for ProduceSink<'_, '_> {
                 let reading = self.reading();
                 (reading.name_hash, reading.name_len) = (FNV_START, len.unwrap_or(0));
             }
-            field::RECORD_MESSAGE | field::ERROR_MESSAGE => self.begin_text(),
+            #[cfg(feature = "error-text")]
+            field::RECORD_MESSAGE | field::ERROR_MESSAGE => self.begin_error_text(),
             field::NODE_HOST => {
                 let node = self.reading().node;
                 self.state.begin_host(node, len.unwrap_or(0));
@@ -160,7 +127,8 @@ impl Sink for ProduceSink<'_, '_> {
                 let reading = self.reading();
                 reading.name_hash = fnv1a(reading.name_hash, chunk);
             }
-            field::RECORD_MESSAGE | field::ERROR_MESSAGE => self.take_text(chunk),
+            #[cfg(feature = "error-text")]
+            field::RECORD_MESSAGE | field::ERROR_MESSAGE => self.take_error_text(chunk),
             field::NODE_HOST => {
                 let node = self.reading().node;
                 self.state.take_host(node, chunk);

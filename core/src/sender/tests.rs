@@ -175,7 +175,27 @@ fn b05_no_sequence_on_the_wire_is_negative() {
         let expected = [i32::MAX - 9, 10, 30, 50][batch];
         assert_eq!(i32::from_be_bytes(bytes), expected);
     }
-    // And what a split makes of the batch across the wrap.
+}
+
+/// Without splitting, what the broker finds too large fails, and later batches are half as large; no memory is kept for parts.
+#[cfg(not(feature = "split"))]
+#[test]
+fn what_is_too_large_fails_whole() {
+    let mut bench = Bench::new();
+    assert_eq!((bench.state.reserved_blocks(), bench.state.reserved_batches()), (0, 0));
+    let size = bench.state.batches.at(bench.batches[0]).wire_bytes();
+    bench.answer(0, ErrorCode::MESSAGE_TOO_LARGE.code());
+    let failed = bench.state.next_outcome().unwrap();
+    let error = DeliveryError::Broker(ErrorCode::MESSAGE_TOO_LARGE);
+    assert_eq!((failed.count, failed.result.map_err(|f| (f.error, f.fate))), (20, Err((error, Fate::NotWritten))));
+    assert_eq!(bench.state.topic_batch_size(0), size / 2);
+}
+
+/// And what a split makes of the batch across the wrap.
+#[cfg(feature = "split")]
+#[test]
+fn b05_no_sequence_of_a_part_is_negative() {
+    let mut bench = Bench::new();
     let first = bench.batches[0];
     let landed = bench.state.batches.at_mut(first);
     (landed.state, landed.sealed) = (BatchState::Retry, false);

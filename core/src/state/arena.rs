@@ -86,15 +86,15 @@ impl<'a> Arena<'a> {
         self.links.at_mut(block).next = next;
     }
 
-    #[cfg_attr(feature = "alloc", inline)]
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn block(&self, block: u32) -> &[u8] {
         let start = (block as usize).wrapping_mul(self.block_size as usize);
         self.bytes.as_slice().get(start..start.wrapping_add(self.block_size as usize)).unwrap_or(&[])
     }
 
-    #[cfg_attr(feature = "alloc", inline)]
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn block_mut(&mut self, block: u32) -> &mut [u8] {
         let start = (block as usize).wrapping_mul(self.block_size as usize);
         self.bytes.as_mut_slice().get_mut(start..start.wrapping_add(self.block_size as usize)).unwrap_or(&mut [])
@@ -117,7 +117,7 @@ impl<'a> Arena<'a> {
 
     /// The `len` bytes from `at`, if its block has them.
     #[inline]
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "fast")]
     pub(crate) fn room_mut(&mut self, at: Position, len: u32) -> Option<&mut [u8]> {
         if at.at.wrapping_add(len) > self.block_size {
             return None;

@@ -2,7 +2,7 @@
 
 use crate::Instant;
 use crate::error::{DeliveryError, ErrorCode, Fate};
-use crate::event::{Accepted, Failed, RecordId};
+use crate::event::{Accepted, Failed, RecordId, TopicId};
 use crate::record::batch::HEADER_SIZE;
 use crate::state::arena::Position;
 use crate::state::list::{Link, NIL, chain};
@@ -48,34 +48,8 @@ pub(crate) enum Outcome {
 /// One batch. Its bytes are a chain of arena blocks: headroom, header, records.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
+#[repr(C)]
 pub(crate) struct Batch {
-    pub(crate) first_block: u32,
-    /// The block that is being written, and the bytes used in it.
-    pub(crate) tail: Position,
-    pub(crate) blocks: u32,
-    /// Bytes of the records on the wire.
-    pub(crate) record_bytes: u32,
-    pub(crate) count: u32,
-    /// Counts batches over the whole producer; the parts of a split keep it.
-    pub(crate) id: u32,
-    /// Index of the first record in the batch as first filled.
-    pub(crate) first_index: u32,
-    pub(crate) partition: u32,
-    pub(crate) created_at: Instant,
-    /// When the backoff ends, in [`BatchState::Backoff`].
-    pub(crate) retry_at: Instant,
-    pub(crate) base_timestamp: i64,
-    pub(crate) max_timestamp: i64,
-    /// Valid if `sequenced`.
-    pub(crate) base_sequence: i32,
-    pub(crate) attempts: u32,
-    /// The request that carries it, or carried it last. While a codec has it, the number of that job; 0
-    /// until the job was given out.
-    pub(crate) request: u32,
-    /// Leader epoch when the batch was last sent: a newer one skips the backoff (KAFKA-15415).
-    pub(crate) leader_epoch: i32,
-    pub(crate) outcome: Outcome,
-    pub(crate) last_error: ErrorCode,
     pub(crate) state: BatchState,
     /// Where the framing begins in the first block.
     pub(crate) frame_at: u8,
@@ -98,27 +72,56 @@ pub(crate) struct Batch {
     pub(crate) expired: bool,
     /// In the list of batches whose outcome is to be told.
     pub(crate) untold: bool,
-    /// Came from a split: splitting again must halve it (KAFKA-8350).
-    pub(crate) split: bool,
     /// Has keyed records that relied on a declared partition count.
     pub(crate) declared: bool,
     /// Timestamps count from the clock's origin: no wall clock was set (promise 7).
     pub(crate) uptime: bool,
     #[cfg(any(feature = "lz4", feature = "codecs"))]
     pub(crate) compressed: bool,
+    /// The broker's words on a refused record are kept in the first block, this many bytes of them.
+    #[cfg(feature = "error-text")]
+    pub(crate) text_len: u8,
+    pub(crate) last_error: ErrorCode,
     /// Blocks that the records took before they were compressed; fits, see `compression::in_place`.
     #[cfg(feature = "lz4")]
     pub(crate) raw_blocks: u16,
+    pub(crate) first_block: u32,
+    pub(crate) blocks: u32,
+    /// Bytes of the records on the wire.
+    pub(crate) record_bytes: u32,
+    pub(crate) count: u32,
+    /// Counts batches over the whole producer; the parts of a split keep it.
+    pub(crate) id: u32,
+    /// Index of the first record in the batch as first filled.
+    pub(crate) first_index: u32,
+    pub(crate) partition: u32,
+    /// Valid if `sequenced`.
+    pub(crate) base_sequence: i32,
+    pub(crate) attempts: u32,
+    /// The request that carries it, or carried it last. While a codec has it, the number of that job; 0
+    /// until the job was given out.
+    pub(crate) request: u32,
+    /// Leader epoch when the batch was last sent: a newer one skips the backoff (KAFKA-15415).
+    pub(crate) leader_epoch: i32,
     /// Bytes of the records before they were compressed, once that is over.
     #[cfg(any(feature = "codecs", feature = "metrics"))]
     pub(crate) raw_bytes: u32,
-    /// The broker's words on a refused record are kept in the first block, this many bytes of them.
-    pub(crate) text_len: u8,
+    /// The block that is being written, and the bytes used in it.
+    pub(crate) tail: Position,
     pub(crate) in_queue: Link,
     /// In the list of all live batches by age, or of those done.
     pub(crate) by_age: Link,
     /// In the list of its request, of a retry level, of jobs to be given out, or of free slots.
     pub(crate) in_state: Link,
+    pub(crate) created_at: Instant,
+    /// When the backoff ends, in [`BatchState::Backoff`].
+    pub(crate) retry_at: Instant,
+    pub(crate) base_timestamp: i64,
+    pub(crate) max_timestamp: i64,
+    /// What the outcome is told of.
+    pub(crate) told_topic: TopicId,
+    pub(crate) told_index: i32,
+    pub(crate) outcome: Outcome,
 }
 
 /// RAM per batch; the formula in the README counts on it.
@@ -138,6 +141,20 @@ chain!(
 );
 
 impl Batch {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self {
+        first_block: 0,
+        tail: Position { block: 0, at: 0 },
+        max_timestamp: 0,
+        base_sequence: 0,
+        leader_epoch: 0,
+        outcome: Outcome::Delivered { base_offset: 0, log_append_time: 0 },
+        in_queue: Link::BLANK,
+        by_age: Link::BLANK,
+        in_state: Link::BLANK,
+        ..Self::new()
+    };
+
     pub(crate) const fn new() -> Self {
         Self {
             first_block: NIL,
@@ -156,6 +173,8 @@ impl Batch {
             attempts: 0,
             request: 0,
             leader_epoch: -1,
+            told_topic: TopicId { slot: 0, generation: 0 },
+            told_index: 0,
             outcome: Outcome::Failed(Failed { error: DeliveryError::Closed, fate: Fate::NotWritten, record: None }),
             last_error: ErrorCode::NONE,
             state: BatchState::Free,
@@ -169,7 +188,6 @@ impl Batch {
             uncertain: false,
             expired: false,
             untold: false,
-            split: false,
             declared: false,
             uptime: false,
             #[cfg(any(feature = "lz4", feature = "codecs"))]
@@ -178,6 +196,7 @@ impl Batch {
             raw_blocks: 0,
             #[cfg(any(feature = "codecs", feature = "metrics"))]
             raw_bytes: 0,
+            #[cfg(feature = "error-text")]
             text_len: 0,
             in_queue: Link::new(),
             by_age: Link::new(),
@@ -216,6 +235,20 @@ impl Batch {
 
     pub(crate) const fn fate(&self) -> Fate {
         if self.uncertain { Fate::Unknown } else { Fate::NotWritten }
+    }
+
+    /// The broker's words are kept in the first block.
+    pub(crate) const fn has_text(&self) -> bool {
+        #[cfg(feature = "error-text")]
+        return self.text_len > 0;
+        #[cfg(not(feature = "error-text"))]
+        false
+    }
+
+    /// A fresh slot.
+    #[cfg_attr(not(feature = "fast"), inline(never))]
+    pub(crate) fn renew(&mut self) {
+        *self = Self::new();
     }
 }
 

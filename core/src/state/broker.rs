@@ -2,13 +2,14 @@
 
 use crate::state::list::List;
 use crate::state::partition::{ByUse, NONE};
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use crate::Instant;
 
 /// One broker, as metadata named it.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
+#[repr(C)]
 pub(crate) struct Broker {
     pub(crate) in_use: bool,
     /// Named by the metadata response being read.
@@ -16,19 +17,20 @@ pub(crate) struct Broker {
     /// Has something to send but no connection slot was free.
     pub(crate) waits_for_slot: bool,
     pub(crate) host_len: u8,
-    pub(crate) id: i32,
     pub(crate) port: u16,
     /// Its connection slot, or [`NONE`].
     pub(crate) connection: u16,
-    /// Partitions it leads that have something to send, in turn.
-    pub(crate) ready: List<ByUse>,
+    pub(crate) id: i32,
     /// Partition slots it leads.
     pub(crate) leads: u32,
     /// Arena blocks that the batches of its partitions hold.
     pub(crate) blocks: u32,
-    pub(crate) backoff: Backoff,
+    /// Partitions it leads that have something to send, in turn.
+    pub(crate) ready: List<ByUse>,
     /// Since when it has had data that it could not take (KIP-794's availability).
+    #[cfg(feature = "adaptive-partitioning")]
     pub(crate) stalled_since: Instant,
+    pub(crate) backoff: Backoff,
     /// Outlive the broker's leaving, with its `id`, until another needs the slot.
     #[cfg(feature = "metrics")]
     pub(crate) counts: crate::NodeStats,
@@ -42,6 +44,7 @@ const API_VERSIONS_MAX: i8 = 4;
 
 /// Attempts to connect, their backoff, and which of the host's addresses comes next.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Backoff {
     /// Consecutive failures; reset only when a connection becomes ready (KAFKA-13879).
     pub(crate) failures: u8,
@@ -51,11 +54,11 @@ pub(crate) struct Backoff {
     pub(crate) rotation: u8,
     /// The version of ApiVersions to ask first; lowered when the peer resets on it (PITFALLS 47).
     pub(crate) api_versions: i8,
+    /// The address of the established connection that was lost: try another one first (KAFKA-15817).
+    pub(crate) lost: Option<IpAddr>,
     /// No attempt before this.
     pub(crate) until: Instant,
     pub(crate) last_attempt: Instant,
-    /// The address of the established connection that was lost: try another one first (KAFKA-15817).
-    pub(crate) lost: Option<IpAddr>,
 }
 
 impl Backoff {
@@ -85,6 +88,17 @@ impl Backoff {
 }
 
 impl Broker {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self {
+        id: 0,
+        connection: 0,
+        ready: List::BLANK,
+        backoff: Backoff { api_versions: 0, lost: Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), ..Backoff::new() },
+        #[cfg(feature = "adaptive-partitioning")]
+        stalled_since: Instant::ZERO,
+        ..Self::new()
+    };
+
     pub(crate) const fn new() -> Self {
         Self {
             in_use: false,
@@ -98,6 +112,7 @@ impl Broker {
             leads: 0,
             blocks: 0,
             backoff: Backoff::new(),
+            #[cfg(feature = "adaptive-partitioning")]
             stalled_since: Instant::NEVER,
             #[cfg(feature = "metrics")]
             counts: crate::NodeStats::NEW,
@@ -119,6 +134,26 @@ impl Broker {
     pub(crate) const fn vacated(&self, id: i32) -> Self {
         Self { id, ..Self::new() }
     }
+}
+
+/// KIP-794's availability: since when there is data that it does not take.
+#[cfg(feature = "adaptive-partitioning")]
+impl Broker {
+    pub(crate) fn has_more(&mut self, now: Instant) {
+        self.stalled_since = self.stalled_since.min(now);
+    }
+
+    pub(crate) fn has_taken(&mut self, now: Instant) {
+        self.stalled_since = if self.ready.is_empty() { Instant::NEVER } else { now };
+    }
+}
+
+#[cfg(not(feature = "adaptive-partitioning"))]
+#[expect(clippy::unused_self, clippy::needless_pass_by_ref_mut, reason = "as with the feature")]
+impl Broker {
+    pub(crate) const fn has_more(&mut self, _now: Instant) {}
+
+    pub(crate) const fn has_taken(&mut self, _now: Instant) {}
 }
 
 impl Broker {

@@ -1,8 +1,7 @@
 //! What is known of the cluster beyond the tables of topics and brokers, and what is due to be asked.
 
 use crate::Instant;
-use crate::config::Config;
-use crate::error::{ConfigError, ErrorCode};
+use crate::error::ErrorCode;
 use crate::protocol::NO_UUID;
 use crate::state::broker::Backoff;
 use crate::state::partition::NONE;
@@ -23,23 +22,16 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(config: &Config<'_>, host_max: usize) -> Result<Self, ConfigError> {
-        let mut servers = 0u16;
-        for entry in config.bootstrap() {
-            let (host, _) = entry?;
-            if host.len() > host_max {
-                return Err(ConfigError::HostTooLong { max: host_max as u32 });
-            }
-            servers = servers.saturating_add(1);
-        }
-        Ok(Self {
+    /// With so many bootstrap servers.
+    pub(crate) const fn new(servers: u16) -> Self {
+        Self {
             brokers: 0,
             waiting: 0,
             topics_changed: 0,
             refresh: Refresh::new(),
             reading: MetadataResponse::new(),
             bootstrap: Bootstrap::new(servers),
-        })
+        }
     }
 }
 

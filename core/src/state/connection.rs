@@ -12,8 +12,9 @@ use crate::protocol::ApiKey;
 use crate::protocol::decode::{DEFAULT_MAX_FRAME, Decoder};
 
 /// A broker remembers the last five batches of a producer per partition, so more requests in flight
-/// would not be safe with idempotence; without it they gain nothing here.
-pub(crate) const MAX_IN_FLIGHT: usize = 5;
+/// would not be safe with idempotence; without it they gain nothing here. Each takes RAM in every connection: a board's send
+/// buffers hold no more than two or three requests.
+pub(crate) const MAX_IN_FLIGHT: usize = if cfg!(feature = "alloc") { 5 } else { 3 };
 /// Addresses kept per resolution.
 pub(crate) const MAX_ADDRESSES: usize = 4;
 
@@ -53,14 +54,22 @@ pub(crate) struct InFlight {
     pub(crate) correlation_id: i32,
     /// The Produce request's number, as in its batches.
     pub(crate) request: u32,
-    pub(crate) formed_at: Instant,
-    /// `formed_at` + `request.timeout.ms` + throttle times since.
-    pub(crate) deadline: Instant,
     /// The batches it carries.
     pub(crate) batches: List<InState>,
+    pub(crate) formed_at: Instant,
+    /// Milliseconds of throttling since, which its deadline is put off by.
+    pub(crate) throttled_ms: u32,
 }
 
 impl InFlight {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    const BLANK: Self = Self { api: ApiKey::Produce, batches: List::BLANK, ..Self::new() };
+
+    /// When its answer is late: `request.timeout.ms` after it was formed, throttling apart.
+    pub(crate) const fn deadline(&self, request_timeout_ms: u32) -> Instant {
+        self.formed_at.after_ms(request_timeout_ms).after_ms(self.throttled_ms)
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             api: ApiKey::Metadata,
@@ -69,7 +78,7 @@ impl InFlight {
             correlation_id: 0,
             request: 0,
             formed_at: Instant::ZERO,
-            deadline: Instant::ZERO,
+            throttled_ms: 0,
             batches: List::new(),
         }
     }
@@ -78,10 +87,9 @@ impl InFlight {
 /// One connection.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
+#[repr(C)]
 pub(crate) struct Connection {
     pub(crate) state: ConnectionState,
-    pub(crate) peer: Peer,
-    pub(crate) generation: u16,
     /// In the list of connections with an action due.
     pub(crate) acts: bool,
     /// In the list of writable connections.
@@ -93,31 +101,33 @@ pub(crate) struct Connection {
     pub(crate) wants_producer_id: bool,
     /// ApiVersions version to ask next: lowered when the broker refuses or resets (PRODUCER e.2).
     pub(crate) api_versions: i8,
-    pub(crate) versions: Versions,
-    /// Addresses of the host, and the one in use.
-    pub(crate) addresses: [IpAddr; MAX_ADDRESSES],
     pub(crate) address: u8,
     /// The broker moved: nothing more is sent here, and the connection closes once all is answered.
     pub(crate) retiring: bool,
+    pub(crate) in_flight_count: u8,
+    /// The frame being read is nobody's answer.
+    pub(crate) skipping: bool,
+    pub(crate) generation: u16,
+    pub(crate) peer: Peer,
+    pub(crate) versions: Versions,
     /// Produce requests sent since it opened.
     pub(crate) served: u32,
+    pub(crate) actions: Link,
+    pub(crate) writables: Link,
     /// When a set-up must be done, while it is being set up.
     pub(crate) setup_deadline: Instant,
     /// KIP-219: nothing may be sent before this.
     pub(crate) throttled_until: Instant,
     pub(crate) last_used: Instant,
-    /// Oldest first.
-    pub(crate) in_flight: [InFlight; MAX_IN_FLIGHT],
-    pub(crate) in_flight_count: u8,
     pub(crate) outgoing: Outgoing,
     pub(crate) decoder: Decoder,
     pub(crate) produce: ProduceResponse,
     pub(crate) versions_read: VersionsRead,
     pub(crate) producer_id_read: ProducerIdRead,
-    /// The frame being read is nobody's answer.
-    pub(crate) skipping: bool,
-    pub(crate) actions: Link,
-    pub(crate) writables: Link,
+    /// Oldest first.
+    pub(crate) in_flight: [InFlight; MAX_IN_FLIGHT],
+    /// Addresses of the host, and the one in use.
+    pub(crate) addresses: [IpAddr; MAX_ADDRESSES],
 }
 
 chain!(
@@ -130,6 +140,22 @@ chain!(
 );
 
 impl Connection {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self {
+        peer: Peer::Bootstrap(0),
+        versions: Versions::BLANK,
+        setup_deadline: Instant::ZERO,
+        in_flight: [const { InFlight::BLANK }; MAX_IN_FLIGHT],
+        outgoing: Outgoing::BLANK,
+        decoder: Decoder::BLANK,
+        produce: ProduceResponse::BLANK,
+        versions_read: VersionsRead::BLANK,
+        producer_id_read: ProducerIdRead::BLANK,
+        actions: Link::BLANK,
+        writables: Link::BLANK,
+        ..Self::new()
+    };
+
     pub(crate) const fn new() -> Self {
         Self {
             state: ConnectionState::Free,
@@ -165,7 +191,12 @@ impl Connection {
 
     /// A fresh slot for another peer, under a new generation.
     pub(crate) fn reset(&mut self) {
-        let generation = self.generation.wrapping_add(1);
+        self.renew(self.generation.wrapping_add(1));
+    }
+
+    /// A fresh slot of this generation.
+    #[cfg_attr(not(feature = "fast"), inline(never))]
+    pub(crate) fn renew(&mut self, generation: u16) {
         *self = Self { generation, ..Self::new() };
     }
 
@@ -238,11 +269,11 @@ pub(crate) enum Life {
 /// Lists over the connections, and counters they share.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    pub(crate) actions: List<ByAction>,
-    pub(crate) writables: List<ByWritable>,
     pub(crate) life: Life,
     correlation: i32,
     request: u32,
+    pub(crate) actions: List<ByAction>,
+    pub(crate) writables: List<ByWritable>,
 }
 
 impl Connections {

@@ -19,6 +19,9 @@ impl Link {
     pub(crate) const fn new() -> Self {
         Self { prev: NIL, next: NIL }
     }
+
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { prev: 0, next: 0 };
 }
 
 /// Says which of a slot's links a list uses.
@@ -70,6 +73,9 @@ impl<C> List<C> {
     pub(crate) const fn new() -> Self {
         Self { head: NIL, tail: NIL, chain: PhantomData }
     }
+
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { head: 0, tail: 0, chain: PhantomData };
 
     #[inline]
     pub(crate) const fn front(&self) -> u32 {

@@ -69,7 +69,7 @@ pub(crate) struct State<'a> {
     pub(crate) record_time: i64,
     /// Follows from settings and storage; asked for each record.
     pub(crate) record_size_max: u32,
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "fast")]
     pub(crate) plain_limit: u32,
     /// A driver that sleeps must wake up: an action, a writable connection, an earlier deadline.
     pub(crate) wake: bool,
@@ -144,8 +144,9 @@ impl<'a> State<'a> {
         now: Instant,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
+        #[cfg(feature = "alloc")] // what is not from the heap was checked while it was compiled
         storage.validate()?;
-        let cluster = Cluster::new(&config, storage.hosts.stride())?;
+        let bootstrap_servers = config.bootstrap_servers_within(storage.hosts.stride())?;
         let client_id_max = storage.scratch.stride().saturating_sub(80);
         if config.client_id.as_str().len() > client_id_max {
             return Err(ConfigError::ClientIdTooLong { max: client_id_max as u32 });
@@ -162,7 +163,7 @@ impl<'a> State<'a> {
             hosts: storage.hosts,
             scratch: storage.scratch,
             accumulator: Accumulator::new(),
-            cluster,
+            cluster: Cluster::new(bootstrap_servers),
             identity: Identity::new(config.enable_idempotence),
             net: Connections::new(),
             random: Random::new(seed),
@@ -173,7 +174,7 @@ impl<'a> State<'a> {
             wall_offset_ms: None,
             record_time: now.as_millis() as i64,
             record_size_max: 0,
-            #[cfg(feature = "alloc")]
+            #[cfg(feature = "fast")]
             plain_limit: 0,
             wake: false,
             #[cfg(feature = "codecs")]
@@ -182,7 +183,7 @@ impl<'a> State<'a> {
             config,
         };
         state.record_size_max = state.work_out_record_size_max();
-        #[cfg(feature = "alloc")]
+        #[cfg(feature = "fast")]
         {
             state.plain_limit = state.work_out_plain_limit();
         }

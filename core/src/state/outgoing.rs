@@ -40,6 +40,9 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { batch: 0, position: Position { block: 0, at: 0 }, ..Self::new() };
+
     pub(crate) const fn new() -> Self {
         Self {
             piece: Piece::None,

@@ -38,6 +38,7 @@ pub(crate) struct Accumulator {
     /// Batches up to this one are being flushed; then `Event::Flushed` is due.
     pub(crate) flush_up_to: Option<u32>,
     /// The batch that is being split with the help of the reserve.
+    #[cfg(feature = "split")]
     pub(crate) reserve_used_by: Option<u32>,
     /// `send` said `Full`: tell when there is room.
     pub(crate) wants_room: bool,
@@ -64,6 +65,7 @@ impl Accumulator {
             outstanding: 0,
             live: 0,
             flush_up_to: None,
+            #[cfg(feature = "split")]
             reserve_used_by: None,
             wants_room: false,
             writable_due: false,

@@ -33,6 +33,7 @@ pub(crate) struct ProduceResponse {
     pub(crate) leader_id: i32,
     pub(crate) leader_epoch: i32,
     /// The batch whose first block takes the broker's words, or [`NIL`].
+    #[cfg(feature = "error-text")]
     pub(crate) text_batch: u32,
     pub(crate) node: u16,
     pub(crate) throttle_ms: u32,
@@ -41,6 +42,27 @@ pub(crate) struct ProduceResponse {
 }
 
 impl ProduceResponse {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self {
+        name_hash: 0,
+        topic: 0,
+        cursor: 0,
+        index: 0,
+        answer: Answer {
+            error: ErrorCode::NONE,
+            base_offset: 0,
+            log_append_time: 0,
+            log_start_offset: 0,
+            record: None,
+        },
+        leader_id: 0,
+        leader_epoch: 0,
+        #[cfg(feature = "error-text")]
+        text_batch: 0,
+        node: 0,
+        ..Self::new()
+    };
+
     pub(crate) const fn new() -> Self {
         Self {
             name_hash: FNV_START,
@@ -51,6 +73,7 @@ impl ProduceResponse {
             answer: NO_ANSWER,
             leader_id: -1,
             leader_epoch: -1,
+            #[cfg(feature = "error-text")]
             text_batch: NIL,
             node: NONE,
             throttle_ms: 0,
@@ -69,6 +92,8 @@ pub(crate) struct Versions {
 
 impl Versions {
     pub(crate) const NONE: i8 = -1;
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { produce: 0, metadata: 0, init_producer_id: 0 };
 
     pub(crate) const fn new() -> Self {
         Self { produce: Self::NONE, metadata: Self::NONE, init_producer_id: Self::NONE }
@@ -89,6 +114,9 @@ pub(crate) struct VersionsRead {
 }
 
 impl VersionsRead {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { key: 0, versions: Versions::BLANK, ..Self::new() };
+
     pub(crate) const fn new() -> Self {
         Self {
             error: ErrorCode::NONE,
@@ -112,6 +140,9 @@ pub(crate) struct ProducerIdRead {
 }
 
 impl ProducerIdRead {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { producer_id: 0, epoch: 0, ..Self::new() };
+
     pub(crate) const fn new() -> Self {
         Self { error: ErrorCode::NONE, producer_id: -1, epoch: -1, throttle_ms: 0 }
     }

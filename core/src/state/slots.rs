@@ -68,8 +68,8 @@ impl<'a, T> Slots<'a, T> {
     }
 
     // On a board a call is smaller than the look-up, and there are hundreds of them.
-    #[cfg_attr(feature = "alloc", inline)]
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn at(&self, index: u32) -> &T {
         debug_assert!(index < self.len(), "slot {index} of {}", self.len());
         let (before, last) = self.parts();
@@ -83,8 +83,8 @@ impl<'a, T> Slots<'a, T> {
         before.get(index as usize).unwrap_or(last)
     }
 
-    #[cfg_attr(feature = "alloc", inline)]
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(feature = "fast", inline)]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn at_mut(&mut self, index: u32) -> &mut T {
         debug_assert!(index < self.len(), "slot {index} of {}", self.len());
         let (before, last) = self.parts_mut();
@@ -93,8 +93,7 @@ impl<'a, T> Slots<'a, T> {
 
     /// Every slot with its index.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        let (before, last) = self.parts();
-        (0..).zip(before.iter().chain(core::iter::once(last)))
+        (0..self.len()).map(|index| (index, self.at(index)))
     }
 }
 
@@ -143,13 +142,13 @@ impl Slab<'_> {
         self.stride
     }
 
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn get(&self, index: u32) -> &[u8] {
         let start = self.stride.saturating_mul(index as usize);
         self.bytes.as_slice().get(start..start.saturating_add(self.stride)).unwrap_or(&[])
     }
 
-    #[cfg_attr(not(feature = "alloc"), inline(never))]
+    #[cfg_attr(not(feature = "fast"), inline(never))]
     pub(crate) fn get_mut(&mut self, index: u32) -> &mut [u8] {
         let start = self.stride.saturating_mul(index as usize);
         self.bytes.as_mut_slice().get_mut(start..start.saturating_add(self.stride)).unwrap_or(&mut [])

@@ -3,6 +3,7 @@
 //! Nothing in the core grows. Queues are intrusive lists of indices inside the slots
 //! ([`crate::state::list`]), so no queue has memory of its own and none can overflow.
 
+#[cfg(feature = "alloc")]
 use crate::error::ConfigError;
 use crate::state::arena::Block;
 use crate::state::batch::Batch;
@@ -15,12 +16,20 @@ use crate::state::topic::Topic;
 
 /// Smallest block: a batch's first block holds headroom and header in one piece.
 pub(crate) const BLOCK_SIZE_MIN: usize = 128;
-/// Blocks that only splitting and in-place compression may take, at least.
-pub(crate) const RESERVED_BLOCKS: u32 = 3;
+/// Free blocks that cutting a batch in two, or turning it back into records in place, may need for its time.
+#[cfg(feature = "split")]
+pub(crate) const SPARE_BLOCKS: u32 = 3;
+/// Blocks that only splitting and in-place compression may take, at least: one is kept by an earlier cut.
+#[cfg(feature = "split")]
+pub(crate) const RESERVED_BLOCKS: u32 = SPARE_BLOCKS + 1;
+#[cfg(not(feature = "split"))]
+pub(crate) const RESERVED_BLOCKS: u32 = 0;
 /// Batch slots that only splitting may take.
-pub(crate) const RESERVED_BATCHES: u32 = 1;
+pub(crate) const RESERVED_BATCHES: u32 = if cfg!(feature = "split") { 1 } else { 0 };
 /// Larger storages reserve an eighth, up to this many: more batches can be split at a time.
+#[cfg(feature = "split")]
 pub(crate) const RESERVED_PART: u32 = 8;
+#[cfg(feature = "split")]
 pub(crate) const RESERVED_MAX: u32 = 32;
 /// Timers besides one per connection and one per broker; see [`crate::state::timer`].
 #[doc(hidden)]
@@ -65,21 +74,22 @@ pub struct Storage<'a> {
     pub(crate) scratch: Slab<'a>,
 }
 
+#[cfg(feature = "alloc")]
 impl Storage<'_> {
-    /// Checks that every part can hold what the core needs at least.
+    /// Checks that every part can hold what the core needs at least, as [`StaticStorage`] does while it is compiled.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let small = |part, min: usize| Err(ConfigError::StorageTooSmall { part, min: min as u32 });
         let block_size = self.block_size as usize;
         if block_size < BLOCK_SIZE_MIN {
             return small("block", BLOCK_SIZE_MIN);
         }
-        if self.blocks.len() <= RESERVED_BLOCKS {
+        if self.blocks.len() < RESERVED_BLOCKS + 1 {
             return small("blocks", RESERVED_BLOCKS as usize + 1);
         }
         if self.arena.as_slice().len() < block_size.saturating_mul(self.blocks.len() as usize) {
             return small("arena", block_size.saturating_mul(self.blocks.len() as usize));
         }
-        if self.batches.len() <= RESERVED_BATCHES {
+        if self.batches.len() < RESERVED_BATCHES + 1 {
             return small("batches", RESERVED_BATCHES as usize + 1);
         }
         if self.topic_names.stride <= TOPIC_FRAMING {
@@ -233,7 +243,7 @@ impl<
             && TIMERS == BROKERS + CONNECTIONS + SINGLE_TIMERS
             && TOPIC_BYTES > TOPIC_FRAMING
             && SCRATCH_BYTES >= scratch_min(TOPIC_BYTES),
-        "static_storage!: block >= 128, blocks >= 4, batches >= 2, scratch_bytes >= 96 and >= topic_bytes + 19, \
+        "static_storage!: block >= 128, blocks >= 5, batches >= 2, scratch_bytes >= 96 and >= topic_bytes + 19, \
          the others >= 1"
     );
 
@@ -245,12 +255,12 @@ impl<
         Self {
             arena: [[0; BLOCK]; BLOCKS],
             blocks: [Block { next: 0 }; BLOCKS],
-            batches: [const { Batch::new() }; BATCHES],
-            partitions: [const { Partition::new() }; PARTITIONS],
-            topics: [const { Topic::new() }; TOPICS],
-            brokers: [const { Broker::new() }; BROKERS],
-            connections: [const { Connection::new() }; CONNECTIONS],
-            timers: [const { TimerCell::new() }; TIMERS],
+            batches: [const { Batch::BLANK }; BATCHES],
+            partitions: [const { Partition::BLANK }; PARTITIONS],
+            topics: [const { Topic::BLANK }; TOPICS],
+            brokers: [const { Broker::BLANK }; BROKERS],
+            connections: [const { Connection::BLANK }; CONNECTIONS],
+            timers: [const { TimerCell::BLANK }; TIMERS],
             topic_names: [[0; TOPIC_BYTES]; TOPICS],
             hosts: [[0; HOST_BYTES]; BROKERS],
             scratch: [[0; SCRATCH_BYTES]; CONNECTIONS],

@@ -22,6 +22,9 @@ impl TimerCell {
     pub(crate) const fn new() -> Self {
         Self { at: Instant::ZERO, owner: 0, position: ABSENT }
     }
+
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self { at: Instant::ZERO, owner: 0, position: 0 };
 }
 
 impl Default for TimerCell {

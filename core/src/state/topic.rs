@@ -7,8 +7,8 @@ use crate::state::list::NIL;
 /// One topic.
 #[derive(Clone, Debug)]
 #[doc(hidden)]
+#[repr(C)]
 pub(crate) struct Topic {
-    pub(crate) generation: u16,
     pub(crate) in_use: bool,
     /// Metadata for it is wanted.
     pub(crate) wanted: bool,
@@ -24,15 +24,13 @@ pub(crate) struct Topic {
     /// A lasting metadata error was reported as a problem.
     pub(crate) reported: bool,
     pub(crate) name_len: u8,
+    pub(crate) generation: u16,
     /// The last metadata error.
     pub(crate) error: ErrorCode,
+    /// Expected size after compression, in 1/1024 (Java's `CompressionRatioEstimator`).
+    pub(crate) ratio: u16,
     /// −1 while unknown.
     pub(crate) partitions: i32,
-    pub(crate) name_hash: u64,
-    /// Topic id (KIP-516), zero while unknown; and the one before it, which answers to requests under
-    /// way may still carry after the topic was recreated.
-    pub(crate) id: [u8; 16],
-    pub(crate) previous_id: [u8; 16],
     /// Batches that hold its records.
     pub(crate) batches: u32,
     /// Partition slots bound to it.
@@ -42,11 +40,10 @@ pub(crate) struct Topic {
     pub(crate) sticky_bytes: u32,
     /// Queue of keyless records from before the first metadata.
     pub(crate) unassigned: u32,
+    #[cfg(feature = "round-robin")]
     pub(crate) round_robin: u32,
     /// Largest batch that the broker did not refuse as too large.
     pub(crate) batch_limit: u32,
-    /// Expected size after compression, in 1/1024 (Java's `CompressionRatioEstimator`).
-    pub(crate) ratio: u16,
     /// Record bytes of the largest batch that the broker took since it last found one too large.
     #[cfg(any(feature = "lz4", feature = "codecs"))]
     pub(crate) taken: u32,
@@ -58,6 +55,11 @@ pub(crate) struct Topic {
     pub(crate) request_partitions: u32,
     pub(crate) bucket: u32,
     pub(crate) hash_next: u32,
+    pub(crate) name_hash: u64,
+    /// Topic id (KIP-516), zero while unknown; and the one before it, which answers to requests under
+    /// way may still carry after the topic was recreated.
+    pub(crate) id: [u8; 16],
+    pub(crate) previous_id: [u8; 16],
     #[cfg(feature = "metrics")]
     pub(crate) counts: crate::TopicStats,
 }
@@ -69,6 +71,20 @@ const _: () = assert!(size_of::<Topic>() <= 128);
 pub(crate) const RATIO_ONE: u16 = 1024;
 
 impl Topic {
+    /// As a `static` holds it before there is a producer: zeros only, which take no flash.
+    pub(crate) const BLANK: Self = Self {
+        partitions: 0,
+        sticky: 0,
+        unassigned: 0,
+        batch_limit: 0,
+        ratio: 0,
+        request_first: 0,
+        request_last: 0,
+        bucket: 0,
+        hash_next: 0,
+        ..Self::new()
+    };
+
     pub(crate) const fn new() -> Self {
         Self {
             generation: 0,
@@ -90,6 +106,7 @@ impl Topic {
             sticky: NIL,
             sticky_bytes: 0,
             unassigned: NIL,
+            #[cfg(feature = "round-robin")]
             round_robin: 0,
             batch_limit: u32::MAX,
             ratio: RATIO_ONE,

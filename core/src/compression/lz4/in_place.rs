@@ -52,7 +52,7 @@ use crate::record::encode::Put;
 use crate::state::arena::{Arena, Position};
 use crate::state::batch::RECORDS_AT;
 use crate::state::list::NIL;
-use crate::state::storage::RESERVED_BLOCKS;
+use crate::state::storage::SPARE_BLOCKS;
 
 use super::block::{self, BLOCK_MAX};
 
@@ -71,7 +71,7 @@ const SPARE: u32 = 2;
 /// Free blocks that [`expand`] needs for its time, beside those it takes for good.
 const SPARE_TO_EXPAND: u32 = 3;
 /// Neither may want more than is kept for it.
-const _: () = assert!(SPARE <= RESERVED_BLOCKS && SPARE_TO_EXPAND <= RESERVED_BLOCKS);
+const _: () = assert!(SPARE <= SPARE_BLOCKS && SPARE_TO_EXPAND <= SPARE_BLOCKS);
 
 /// A chain with records, raw or as a frame, from [`RECORDS_AT`] on.
 pub(super) struct Chain {

@@ -3,7 +3,7 @@
 
 use crate::state::batch::{BatchState, HEADROOM};
 use crate::state::list::NIL;
-use crate::state::storage::{Limits, RESERVED_BLOCKS, Storage};
+use crate::state::storage::{Limits, RESERVED_BLOCKS, SPARE_BLOCKS, Storage};
 use crate::state::topic::RATIO_ONE;
 use std::format;
 use std::io::Read;
@@ -243,7 +243,7 @@ fn round_trip(block_size: usize, value: &[u8], what: &str) -> bool {
     assert!(frame.len() < raw.len() && decode(&frame) == raw, "{what}");
     let blocks = (77 + raw.len()).div_ceil(block_size) as u32;
     assert_eq!(u32::from(bench.state.batches.at(bench.batch).raw_blocks), blocks);
-    let needed = blocks - bench.state.batches.at(bench.batch).blocks + RESERVED_BLOCKS;
+    let needed = blocks - bench.state.batches.at(bench.batch).blocks + SPARE_BLOCKS;
     bench.leave_free(needed - 1);
     assert_eq!(bench.state.make_splittable(bench.batch), Records::NoRoom);
     assert!(bench.is_compressed() && bench.bytes() == frame, "{what}");
@@ -251,7 +251,7 @@ fn round_trip(block_size: usize, value: &[u8], what: &str) -> bool {
     bench.leave_free(needed);
     assert_eq!(bench.state.make_splittable(bench.batch), Records::There, "{what}");
     assert!(!bench.is_compressed() && bench.bytes() == raw, "{what}");
-    assert_eq!(bench.state.arena.free(), RESERVED_BLOCKS);
+    assert_eq!(bench.state.arena.free(), SPARE_BLOCKS);
     bench.check_books();
     true
 }
@@ -371,7 +371,7 @@ fn both_halves_of_a_split_are_compressed_again() {
         bench.check_books();
         let second = bench.state.split(bench.batch).unwrap();
         bench.check_books();
-        bench.leave_free(2 * RESERVED_BLOCKS);
+        bench.leave_free(2 * SPARE_BLOCKS);
         assert_eq!(bench.state.topics.at(0).batch_limit, refused / 2);
         assert_eq!(bench.state.topics.at(0).ratio, RATIO_ONE);
         let mut found = Vec::new();
@@ -383,11 +383,15 @@ fn both_halves_of_a_split_are_compressed_again() {
             bench.check_books();
             bench.state.seal(half);
             let batch = bench.state.batches.at(half);
-            assert!(batch.compressed && batch.complete && batch.wire_bytes() < refused);
-            assert_eq!(decode(&bench.bytes_of(half)), raw);
-            let attributes = bench.state.arena.block(batch.first_block)[HEADROOM as usize + 21..][..2].to_vec();
-            assert_eq!(attributes, [0, 3]);
+            assert!(batch.complete && batch.wire_bytes() < refused);
             found.extend(values_of(&raw, batch.count));
+            // Where no other cut would do, the first part is a single record, and that need not become smaller.
+            assert!(batch.compressed || batch.count == 1);
+            if batch.compressed {
+                assert_eq!(decode(&bench.bytes_of(half)), raw);
+                let attributes = bench.state.arena.block(batch.first_block)[HEADROOM as usize + 21..][..2].to_vec();
+                assert_eq!(attributes, [0, 3]);
+            }
         }
         assert_eq!(found, values);
     }
@@ -450,7 +454,7 @@ fn no_split_without_a_slot_for_the_other_half() {
     bench.compress();
     let frame = bench.bytes();
     while bench.state.accumulator.free_batch_count > 0 {
-        bench.state.take_batch(true).unwrap();
+        bench.state.take_batch(0).unwrap();
     }
     assert_eq!(bench.state.make_splittable(bench.batch), Records::NoRoom);
     assert_eq!(bench.bytes(), frame);
@@ -570,10 +574,7 @@ fn damaged_blocks_are_refused_or_decoded_within_bounds() {
 #[test]
 fn frames_of_javas_client_decode() {
     for name in ["ten", "big", "incompressible"] {
-        let read = |suffix: &str| {
-            let path = format!("{}/../tests/vectors/data/batch_{name}_lz4.{suffix}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read_to_string(&path).unwrap()
-        };
+        let read = |suffix: &str| klamm_vectors::read(&format!("batch_{name}_lz4.{suffix}"));
         let sidecar: serde_json::Value = serde_json::from_str(&read("json")).unwrap();
         let mut raw = &decode(&unhex(&read("hex"))[61..])[..];
         for record in sidecar["input"]["records"].as_array().unwrap() {

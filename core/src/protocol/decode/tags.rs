@@ -58,7 +58,7 @@ impl Decoder {
         let level = *self.level()?;
         let number = level.next_tag.wrapping_sub(1);
         let mut at = level.pc.wrapping_add(1);
-        while let Some(op) = self.program.get(usize::from(at)) {
+        while let Some(op) = self.op(usize::from(at)) {
             if op.kind != Kind::Tag {
                 break;
             }
@@ -79,7 +79,7 @@ impl Decoder {
         if self.next_of_level()? {
             self.step = Step::TagNumber;
         } else {
-            self.pc = self.program.get(usize::from(tags)).ok_or(DecodeError::Program)?.link;
+            self.pc = self.op(usize::from(tags)).ok_or(DecodeError::Program)?.link;
             self.step = Step::Op;
         }
         Ok(())

@@ -8,8 +8,6 @@ mod responses;
 
 use std::borrow::ToOwned;
 use std::format;
-use std::fs;
-use std::path::PathBuf;
 use std::string::String;
 use std::vec::Vec;
 
@@ -18,19 +16,12 @@ use serde_json::Value;
 use super::ApiKey;
 use super::decode::{DEFAULT_MAX_FRAME, DecodeError, Decoder, Progress, Sink};
 
-/// Where the vectors are, seen from the crate that holds these files.
-fn data(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors/data").join(name)
-}
-
 fn json(name: &str) -> Value {
-    let path = data(&format!("{name}.json"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&klamm_vectors::read(&format!("{name}.json"))).unwrap()
 }
 
 fn hex(name: &str) -> Vec<u8> {
-    from_hex(fs::read_to_string(data(&format!("{name}.hex"))).unwrap().trim())
+    from_hex(klamm_vectors::read(&format!("{name}.hex")).trim())
 }
 
 fn from_hex(text: &str) -> Vec<u8> {
