@@ -1,7 +1,9 @@
 //! Decompression of a batch's records, as strict as Kafka's own decoders where they are strict; and the other way, for
 //! producers that leave it to the [`World`](crate::world::World).
 
-use std::io::{Read, Write};
+use std::io::Read;
+#[cfg(feature = "codecs")]
+use std::io::Write;
 
 /// Compression codecs by their id in the batch attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,6 +181,7 @@ fn zstd(mut data: &[u8]) -> Result<Vec<u8>, Failure> {
 }
 
 /// Compresses as Kafka's own clients do. `None` if the codec is not built in.
+#[cfg(feature = "codecs")]
 pub(crate) fn compress(codec: Codec, data: &[u8]) -> Option<Vec<u8>> {
     match codec {
         Codec::None => Some(data.to_vec()),

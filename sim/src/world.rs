@@ -168,6 +168,7 @@ impl World {
     /// What the producer says.
     pub fn try_new(options: WorldOptions) -> Result<Self, klamm_core::ConfigError> {
         let mut random = Random::new(options.seed);
+        let blind = !options.cluster.keep_history;
         let cluster = Cluster::new(options.cluster);
         let mut network = options.network;
         for broker in cluster.brokers() {
@@ -222,6 +223,7 @@ impl World {
             delivery_timeout_ms,
             clock_lag_us: 0,
         };
+        world.watch.blind = blind;
         if options.clock {
             world.set_wall_clock();
         }
@@ -270,7 +272,11 @@ impl World {
             }
         };
         self.trace.push(self.now_us, format_args!("send {:?} slot {}", accepted.id, accepted.slot));
-        self.stirred |= accepted.wake || accepted.compress;
+        self.stirred |= accepted.wake;
+        #[cfg(feature = "codecs")]
+        {
+            self.stirred |= accepted.compress;
+        }
         if !self.stirred {
             let deadline = self.producer.poll_timeout().map(|deadline| deadline.at.as_micros());
             if deadline.unwrap_or(u64::MAX) < self.deadline_us.unwrap_or(u64::MAX) {

@@ -2,9 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+#[cfg(feature = "codecs")]
 use klamm_core::{CodecJob, CodecTask, Instant, JobId};
 
+#[cfg(feature = "codecs")]
 use super::World;
+#[cfg(feature = "codecs")]
 use crate::compression::{Codec, compress, decompress};
 
 /// What becomes of the producer's compression jobs. By default each is done well and at once.
@@ -29,11 +32,14 @@ impl Default for Codecs {
 /// A job that is being done.
 pub(super) struct Job {
     pub(super) due_us: u64,
+    #[cfg(feature = "codecs")]
     id: JobId,
+    #[cfg(feature = "codecs")]
     result: Option<Vec<u8>>,
 }
 
 /// What a codec makes of a job.
+#[cfg(feature = "codecs")]
 fn work(job: &CodecJob<'_>) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = job.bytes.clone().flatten().copied().collect();
     match job.task {
@@ -43,6 +49,18 @@ fn work(job: &CodecJob<'_>) -> Option<Vec<u8>> {
     }
 }
 
+#[cfg(not(feature = "codecs"))]
+impl super::World {
+    pub(super) const fn begin_jobs(&mut self) -> u32 {
+        0
+    }
+
+    pub(super) const fn end_due_jobs(&mut self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "codecs")]
 impl World {
     /// Begins the jobs that the producer has; those that take no time are done. How many.
     pub(super) fn begin_jobs(&mut self) -> u32 {

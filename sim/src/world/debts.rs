@@ -115,7 +115,8 @@ impl Debts {
             }
             // What is too large by itself is not sent until its time is over.
             DeliveryError::TimedOut { last: ErrorCode::MESSAGE_TOO_LARGE }
-                if entry.is_some_and(|(_, len)| len == 1) =>
+                if entry.is_some_and(|(_, len)| len == 1)
+                    && watch.surely_answered(topic, told.partition, ErrorCode::MESSAGE_TOO_LARGE) =>
             {
                 Some("and the broker had said that its one record is too large")
             }
@@ -205,6 +206,7 @@ mod tests {
                     timestamp: 0,
                     new_batch: true,
                     wake: false,
+                    #[cfg(feature = "codecs")]
                     compress: false,
                 },
             )
@@ -263,6 +265,20 @@ mod tests {
         assert!(fails(87, 18).contains("which no broker gave"), "{}", fails(87, 18));
         assert_eq!(fails(10, 10), "");
         assert!(fails(10, 87).contains("and no broker said so"));
+    }
+
+    /// Whoever keeps no history cannot say what brokers answered.
+    #[test]
+    fn without_history_no_reason_is_asked_for() {
+        let (mut world, topic) = world(|mut options| {
+            options = options.checks(Checks::NONE);
+            options.cluster(crate::ClusterOptions { keep_history: false, ..crate::ClusterOptions::default() })
+        });
+        let fault = crate::Fault::on(crate::Api::Produce).then(crate::Action::Error(87));
+        world.cluster_mut().faults().push(fault);
+        world.send_value(topic, "a").unwrap();
+        assert_eq!(words(&mut world, |world| world.run_for(1000)), "");
+        assert_eq!(world.failed(), 1);
     }
 
     #[test]

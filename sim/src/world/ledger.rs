@@ -420,7 +420,16 @@ mod tests {
 
     fn accepted(batch: u32, index: u32) -> Accepted {
         let id = RecordId { batch, index };
-        Accepted { id, slot: 0, timestamp: 0, new_batch: index == 0, wake: false, compress: false }
+        let new_batch = index == 0;
+        Accepted {
+            id,
+            slot: 0,
+            timestamp: 0,
+            new_batch,
+            wake: false,
+            #[cfg(feature = "codecs")]
+            compress: false,
+        }
     }
 
     fn told(batch: u32, first_index: u32, count: u32, base_offset: i64) -> BatchOutcome {

@@ -163,6 +163,8 @@ pub(crate) struct Link {
     pub(crate) full_until: u64,
     /// What the producer showed and the socket did not take: it must show it again.
     pub(crate) shown: Pipe,
+    /// It did not.
+    pub(crate) took_back: bool,
     /// The requests under way.
     pub(crate) talk: Talk,
     /// The broker wants to be left alone until then.
@@ -188,6 +190,7 @@ impl Link {
             writable: false,
             full_until: 0,
             shown: Pipe::default(),
+            took_back: false,
             talk: Talk::default(),
             throttled_until: 0,
             formed: false,

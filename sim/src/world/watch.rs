@@ -41,7 +41,10 @@ pub(crate) struct Terms {
 impl Terms {
     pub(crate) fn of(config: &Config<'_>) -> Self {
         let us = |ms: u32| u64::from(ms) * 1000;
+        #[cfg(feature = "codecs")]
         let in_core = config.compression == Compression::Lz4 && config.lz4_in_place;
+        #[cfg(not(feature = "codecs"))]
+        let in_core = config.compression == Compression::Lz4;
         let setup_ms = config.socket_connection_setup_timeout_max_ms.max(config.socket_connection_setup_timeout_ms);
         Self {
             delivery_us: us(config.delivery_timeout_ms),
@@ -158,6 +161,8 @@ pub(crate) struct Watch {
     ended: BTreeSet<ConnectionId>,
     /// Bytes changed on their way to the producer: what it read is not what was answered.
     pub(crate) deceived: bool,
+    /// The cluster keeps no history: what brokers answered is not known.
+    pub(crate) blind: bool,
 }
 
 impl Watch {
@@ -176,6 +181,7 @@ impl Watch {
             moves: 0,
             ended: BTreeSet::new(),
             deceived: false,
+            blind: false,
         }
     }
 
@@ -384,10 +390,15 @@ impl Watch {
 
     /// Whether a broker answered with this code for a partition.
     pub(crate) fn was_answered(&self, topic: &str, partition: i32, code: ErrorCode) -> bool {
+        self.deceived || self.blind || self.surely_answered(topic, partition, code)
+    }
+
+    /// The same where that is known.
+    pub(crate) fn surely_answered(&self, topic: &str, partition: i32, code: ErrorCode) -> bool {
         let code = code.code();
         let known = self.topics.get(topic);
         let by_name = known.is_some_and(|topic| self.codes.contains(&(Some(*topic), partition, code)));
-        by_name || self.deceived || self.codes.contains(&(None, partition, code))
+        by_name || self.codes.contains(&(None, partition, code))
     }
 
     /// Takes one code for another, for tests.

@@ -70,6 +70,37 @@ fn compressed_batches_are_split_while_the_buffer_is_full() {
     }
 }
 
+/// The first cut takes a block of the reserve for good. Turning the smaller part back into records needed all of it, so that part was
+/// sent as it was again and again, until `delivery.timeout.ms`.
+#[test]
+fn a_compressed_batch_that_fills_the_memory_is_split_more_than_once() {
+    // Compressed, two records are taken, and three are not.
+    let value = |number: u32, len: u32| {
+        let noise = (1..=len / 2).scan(number + 1, |state, _| {
+            *state ^= *state << 13;
+            *state ^= *state >> 17;
+            *state ^= *state << 5;
+            char::from_digit(*state & 15, 16)
+        });
+        noise.chain((0..len / 2).map(|_| '0')).collect::<String>()
+    };
+    for len in (1_900..2_700).step_by(50) {
+        let records = 49_000 / (len + 20);
+        let options = one_broker()
+            .limit(|limits| (limits.buffer_memory, limits.block_size) = (64 << 10, 4096))
+            .configure(|config| (config.batch_size, config.compression) = (60_000, Compression::Lz4));
+        let mut world = World::new(options);
+        let topic = TopicOptions { max_message_bytes: Some(3_000), ..TopicOptions::default() };
+        world.cluster_mut().create_topic_with("t", topic);
+        let topic = world.topic("t");
+        for number in 0..records {
+            world.send_value(topic, value(number, len)).unwrap();
+        }
+        assert!(world.run_until_idle(60_000), "records of {len}: {:?}", world.stats());
+        assert_eq!((world.delivered(), world.failed()), (records as usize, 0), "records of {len}");
+    }
+}
+
 /// Every batch slot but the reserved one is taken, and one cut is not enough: the parts are too large as well.
 #[test]
 fn the_last_batch_slot_is_enough_to_split_with() {

@@ -57,6 +57,17 @@ fn webassembly_gives_the_same_traces() {
 }
 
 #[test]
+#[ignore = "needs Chromium and a target; the suite `threeworlds` runs it"]
+fn chromium_gives_the_same_traces() {
+    const SOME: usize = 20;
+    let module = build("wasm", WASM, &[]).join("klamm_swarm_wasm.wasm");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/wasm/chromium.mjs");
+    let mut node = Command::new("node");
+    node.arg(script).arg("traces").arg(module).args([FIRST.to_string(), SOME.to_string()]);
+    assert_eq!(there(&mut node), here()[..SOME]);
+}
+
+#[test]
 #[ignore = "needs a target; the suite `threeworlds` runs it"]
 fn thirty_two_bits_give_the_same_traces() {
     let program = build(".", I686, &["--bin", "klamm-swarm"]).join("klamm-swarm");
