@@ -15,6 +15,8 @@ mod driver;
 mod duplex;
 #[cfg(feature = "edge-nal")]
 mod edge;
+#[cfg(feature = "embassy-net")]
+mod embassy;
 mod shared;
 mod slot;
 mod traffic;
@@ -26,5 +28,7 @@ pub use driver::Driver;
 pub use duplex::Duplex;
 #[cfg(feature = "edge-nal")]
 pub use edge::EdgeTcp;
+#[cfg(feature = "embassy-net")]
+pub use embassy::EmbassyTcp;
 pub use shared::Shared;
 pub use traffic::Traffic;

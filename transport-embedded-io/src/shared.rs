@@ -7,12 +7,12 @@ use core::time::Duration;
 
 use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::RawMutex;
-use embassy_sync::waitqueue::{MultiWakerRegistration, WakerRegistration};
+use embassy_sync::waitqueue::WakerRegistration;
 use klamm_core::{Accepted, Action, ConnId, Event, Instant, Producer, Record, SendError, Target, TopicId};
 
 use crate::Clock;
 use crate::desk::Job;
-use crate::waiting::WaitingRoom;
+use crate::waiting::{Listeners, WaitingRoom};
 
 /// Tasks that may wait in [`Shared::next_event`] at a time; one is the rule.
 const LISTENERS: usize = 2;
@@ -52,7 +52,7 @@ pub struct Shared<'a, M: RawMutex, C, const WAITERS: usize = 8> {
 struct Inner<'a, const WAITERS: usize> {
     producer: Producer<'a>,
     driver: WakerRegistration,
-    listeners: MultiWakerRegistration<LISTENERS>,
+    listeners: Listeners<LISTENERS>,
     waiters: WaitingRoom<WAITERS>,
     /// How often [`Event::Flushed`] was told.
     flushes: u32,
@@ -65,7 +65,7 @@ impl<'a, M: RawMutex, C: Clock, const WAITERS: usize> Shared<'a, M, C, WAITERS> 
         let inner = Inner {
             producer,
             driver: WakerRegistration::new(),
-            listeners: MultiWakerRegistration::new(),
+            listeners: Listeners::new(),
             waiters: WaitingRoom::new(),
             flushes: 0,
         };

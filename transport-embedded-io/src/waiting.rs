@@ -46,3 +46,70 @@ impl<const N: usize> WaitingRoom<N> {
         self.places.iter_mut().filter_map(|place| place.waker.take()).for_each(Waker::wake);
     }
 }
+
+/// Wakers of at most `N` tasks, none of which says when it no longer waits. One more takes the place of all others, who are woken: they
+/// wait again if they like.
+#[derive(Debug)]
+pub(crate) struct Listeners<const N: usize> {
+    wakers: [Option<Waker>; N],
+}
+
+impl<const N: usize> Listeners<N> {
+    pub(crate) const fn new() -> Self {
+        Self { wakers: [const { None }; N] }
+    }
+
+    pub(crate) fn register(&mut self, waker: &Waker) {
+        if self.wakers.iter().flatten().any(|known| known.will_wake(waker)) {
+            return;
+        }
+        if self.wakers.iter().all(Option::is_some) {
+            self.wake();
+        }
+        if let Some(place) = self.wakers.iter_mut().find(|place| place.is_none()) {
+            *place = Some(waker.clone());
+        }
+    }
+
+    /// Wakes all.
+    pub(crate) fn wake(&mut self) {
+        self.wakers.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn no_listener_is_forgotten() {
+        let counts = [(); 3].map(|()| Arc::new(Count::default()));
+        let wakers = counts.each_ref().map(|count| Waker::from(count.clone()));
+        let woken = || counts.each_ref().map(|count| count.0.load(Ordering::Relaxed));
+        let mut listeners = Listeners::<2>::new();
+        for waker in [&wakers[0], &wakers[0], &wakers[1], &wakers[1]] {
+            listeners.register(waker);
+        }
+        assert_eq!(woken(), [0, 0, 0]);
+        listeners.register(&wakers[2]); // no room: the others must look again
+        assert_eq!(woken(), [1, 1, 0]);
+        listeners.wake();
+        listeners.wake();
+        assert_eq!(woken(), [1, 1, 1]);
+    }
+}

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use klamm_core::{ConnId, Disconnect, Instant};
-use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{ConnectError, Socket, State};
 use smoltcp::wire::IpEndpoint;
 
@@ -107,7 +107,7 @@ impl Connection {
         self.closing
     }
 
-    /// Begins to connect. Waits while the interface has no address at all: a board that starts, or lost its lease.
+    /// Begins to connect. Waits while the interface has no address to do it from: a board that starts, or lost its lease.
     pub(crate) fn connect(
         &mut self,
         hands: &mut Hands<'_, '_, '_>,
@@ -115,7 +115,7 @@ impl Connection {
         port: u16,
         keep_alive: Option<Duration>,
     ) -> bool {
-        if self.closing.is_some() || hands.iface.ip_addrs().is_empty() {
+        if self.closing.is_some() || !(is_addressed(hands.iface) || is_on_link(to.ip())) {
             return false;
         }
         let Some(socket) = tcp(hands.sockets, self.socket) else {
@@ -287,6 +287,20 @@ impl Connection {
             return true;
         }
         parts
+    }
+}
+
+/// Whether the interface has an address that leads further than its own link. IPv6 gives each card one for that, long before a
+/// router, or DHCP, has told of another.
+pub(crate) fn is_addressed(iface: &Interface) -> bool {
+    iface.ip_addrs().iter().any(|own| !is_on_link(own.address().into()))
+}
+
+/// Whether an address is one of those that IPv6 has for a single link.
+pub(crate) fn is_on_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(address) => cfg!(feature = "proto-ipv6") && address.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
     }
 }
 

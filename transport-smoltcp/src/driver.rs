@@ -8,7 +8,7 @@ use smoltcp::iface::SocketHandle;
 use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::Device;
 
-use crate::connection::{Connection, Stage};
+use crate::connection::{Connection, Stage, is_addressed};
 use crate::{from_smoltcp, to_smoltcp};
 
 /// Rounds of one call. A round moves all that can be moved, so two or three do; more only mean that a core without any
@@ -114,8 +114,9 @@ impl<'a> Driver<'a> {
     /// [`turn`](Self::turn) sends no packet and wakes the board for no retransmission. Open connections stay: if the link
     /// comes back before the core's `request_timeout_ms`, they go on where they were. Call [`turn`](Self::turn) after it.
     ///
-    /// Addresses need no call: after a change in the interface's addresses (a new DHCP lease, one that ended), the next
-    /// `poll` or `turn` ends each connection whose own address is gone, and the core opens another.
+    /// Addresses need no call. While the interface has none, or only the one that IPv6 gives each card for its own link, nothing
+    /// is begun either. After a change (a new DHCP lease, one that ended), the next `poll` or `turn` ends each connection whose
+    /// own address is gone, and the core opens another.
     pub fn link_changed(&mut self, up: bool) {
         debug!("link is up: {}", up);
         self.link_up = up;
@@ -197,7 +198,7 @@ impl<'a> Driver<'a> {
     /// When the core or one of the connections has something to do next.
     fn deadline(&self, hands: &Hands<'_, '_, '_>) -> Option<Instant> {
         let core = hands.producer.poll_timeout().map(|deadline| deadline.at);
-        let asks = self.link_up && !hands.iface.ip_addrs().is_empty();
+        let asks = self.link_up && is_addressed(hands.iface);
         let own = self.connections.iter().filter_map(|connection| connection.deadline(hands.now, asks));
         own.fold(core, |first, at| earliest(first, Some(at)))
     }

@@ -5,9 +5,9 @@ use core::net::{IpAddr, Ipv4Addr};
 use klamm_core::Disconnect;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::dns::{GetQueryResultError, Socket, StartQueryError};
-use smoltcp::wire::{DnsQueryType, IpAddress};
+use smoltcp::wire::{DnsQueryType, IpCidr};
 
-use crate::connection::{Connection, Query, Stage};
+use crate::connection::{Connection, Query, Stage, is_on_link};
 use crate::driver::Hands;
 
 /// As many as the core keeps.
@@ -87,10 +87,11 @@ impl Connection {
     }
 }
 
-/// Whether there are IPv4 and IPv6 addresses among ours.
-fn families(ours: &[smoltcp::wire::IpCidr]) -> (bool, bool) {
-    let is_v4 = |address: IpAddress| IpAddr::from(address).is_ipv4();
-    (ours.iter().any(|cidr| is_v4(cidr.address())), ours.iter().any(|cidr| !is_v4(cidr.address())))
+/// Whether there are IPv4 and IPv6 addresses among ours that lead further than our own link.
+fn families(ours: &[IpCidr]) -> (bool, bool) {
+    let mut leading = ours.iter().map(|own| IpAddr::from(own.address())).filter(|own| !is_on_link(*own));
+    let has_v4 = leading.clone().any(|own| own.is_ipv4());
+    (has_v4, leading.any(|own| own.is_ipv6()))
 }
 
 fn dns_socket<'t, 's>(sockets: &'t mut SocketSet<'s>, wanted: Option<SocketHandle>) -> Option<&'t mut Socket<'s>> {

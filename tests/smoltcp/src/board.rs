@@ -4,15 +4,14 @@ use klamm_core::{Instant, Producer};
 use klamm_sim::world::Random;
 use klamm_smoltcp::{Connection, Driver, Options};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::socket::dns;
 use smoltcp::socket::tcp::{Socket, SocketBuffer};
-use smoltcp::wire::{EthernetAddress, IpCidr};
-use std::net::Ipv4Addr;
+use smoltcp::socket::{dhcpv4, dns};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::application::Application;
-use crate::host::address;
 use crate::wire::Card;
-use crate::{HOST, Setup};
+use crate::{HOST, HOST6, Setup};
 
 /// The board.
 pub struct Board {
@@ -30,6 +29,8 @@ pub struct Board {
     iface: Interface,
     sockets: SocketSet<'static>,
     handles: Vec<SocketHandle>,
+    dhcp: Option<SocketHandle>,
+    dns: Option<SocketHandle>,
     wake: Option<u64>,
 }
 
@@ -58,8 +59,10 @@ impl Board {
             let queries: Vec<Option<dns::DnsQuery>> = vec![None];
             // One query for all connections: those that ask second wait. A slice, since smoltcp lets a `Vec` grow.
             let queries = Vec::leak(queries);
-            options.dns = Some(sockets.add(dns::Socket::new(&[address(HOST)], queries)));
+            let server = if setup.address { Ipv4Addr::from(HOST).into() } else { IpAddress::from(HOST6) };
+            options.dns = Some(sockets.add(dns::Socket::new(&[server][usize::from(setup.dhcp)..], queries)));
         }
+        let dhcp = setup.dhcp.then(|| sockets.add(dhcpv4::Socket::new()));
         let connections: Vec<_> = handles.iter().map(|handle| Connection::new(*handle)).collect();
         let driver = Driver::new(Vec::leak(connections), options);
         Self {
@@ -72,17 +75,51 @@ impl Board {
             iface,
             sockets,
             handles,
+            dhcp,
+            dns: options.dns,
             wake: Some(0),
         }
     }
 
     /// What a DHCP client does with a lease, or with its end.
     pub fn set_address(&mut self, octets: Option<[u8; 4]>) {
+        let address = octets.map(|octets| IpCidr::new(Ipv4Addr::from(octets).into(), 24));
+        self.replace(|old| matches!(old, IpCidr::Ipv4(_)), address);
+    }
+
+    /// The same for IPv6: an address that a router's word gave, or took.
+    pub fn set_address6(&mut self, address: Option<Ipv6Addr>) {
+        self.replace(|old| matches!(old, IpCidr::Ipv6(_)), address.map(|address| IpCidr::new(address.into(), 64)));
+    }
+
+    fn replace(&mut self, is_old: impl Fn(&IpCidr) -> bool, new: Option<IpCidr>) {
         self.iface.update_ip_addrs(|addresses| {
-            addresses.clear();
-            addresses.extend(octets.map(|octets| IpCidr::new(Ipv4Addr::from(octets).into(), 24)));
+            addresses.retain(|address| !is_old(address));
+            addresses.extend(new);
         });
         self.wake = Some(0);
+    }
+
+    /// Its addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddress> {
+        self.iface.ip_addrs().iter().map(IpCidr::address).collect()
+    }
+
+    /// Hears whether its DHCP client has news, and does what they say.
+    fn poll_lease(&mut self) -> bool {
+        let Some(dhcp) = self.dhcp else { return false };
+        let Some(event) = self.sockets.get_mut::<dhcpv4::Socket<'_>>(dhcp).poll() else { return false };
+        let lease = match event {
+            dhcpv4::Event::Configured(config) => Some((config.address, config.dns_servers)),
+            dhcpv4::Event::Deconfigured => None,
+        };
+        if let (Some((_, servers)), Some(dns)) = (&lease, self.dns) {
+            let servers: Vec<IpAddress> = servers.iter().map(|server| (*server).into()).collect();
+            self.sockets.get_mut::<dns::Socket<'_>>(dns).update_servers(&servers);
+        }
+        self.set_address(lease.map(|(address, _)| address.address().octets()));
+        true
     }
 
     /// Tells the driver of the link.
@@ -126,7 +163,8 @@ impl Board {
         for _ in 0..10_000 {
             let wake = self.driver.turn(now, &mut self.card, &mut self.iface, &mut self.sockets, &mut self.producer);
             self.wake = wake.map(Instant::as_micros);
-            let heard = self.application.listen(&mut self.producer);
+            // A lease that came or went is a reason to look at all connections.
+            let heard = self.application.listen(&mut self.producer) | self.poll_lease();
             sent = heard && self.application.send(&mut self.producer, now);
             if !heard && !sent {
                 self.wakeups += u64::from(by_itself);

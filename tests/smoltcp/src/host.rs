@@ -1,4 +1,4 @@
-//! The other end of the wire: the brokers' ports and a name server.
+//! The other end of the wire: the brokers' ports, a name server, and one that gives addresses.
 
 use klamm_sim::world::Random;
 use klamm_sim::{Cluster, ConnectionId};
@@ -6,37 +6,30 @@ use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::socket::udp;
 use smoltcp::time::Instant;
-use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
-use std::collections::BTreeMap;
+use smoltcp::wire::{EthernetAddress, IpCidr};
 use std::net::Ipv4Addr;
 
+use crate::leases::Leases;
+use crate::names::Names;
 use crate::wire::Card;
-use crate::{FIRST_PORT, HOST};
+use crate::{FIRST_PORT, HOST, HOST6};
 
-/// Sockets per broker: one more connection than the board has may be closing.
+/// Sockets per broker: as many more connections as the board has may be closing, or be left over from an address that it had.
 const SOCKETS_PER_BROKER: usize = 6;
 const BUFFER: usize = 16 << 10;
-
-/// What the name server knows.
-#[derive(Debug, Default)]
-pub struct Names {
-    /// Names and their addresses; any other name does not exist.
-    pub known: BTreeMap<String, Vec<Ipv4Addr>>,
-    /// It answers nobody.
-    pub silent: bool,
-    /// Questions that reached it.
-    pub asked: u32,
-}
 
 /// The machine that all brokers run on.
 pub struct Host {
     /// The name server.
     pub names: Names,
+    /// The DHCP server.
+    pub leases: Leases,
     pub(crate) card: Card,
     iface: Interface,
     sockets: SocketSet<'static>,
     ports: Vec<Port>,
     name_server: SocketHandle,
+    lease_server: SocketHandle,
     /// Connections that ended with a FIN of the board's.
     pub farewells: u32,
     /// Brokers acknowledge a FIN of the board's and never send their own.
@@ -48,6 +41,8 @@ struct Port {
     handle: SocketHandle,
     broker: i32,
     connection: Option<ConnectionId>,
+    /// When something came last.
+    heard_ms: u64,
     /// Answers that the socket did not take yet.
     out: Vec<u8>,
 }
@@ -60,20 +55,26 @@ impl Host {
         let mut iface = Interface::new(config, &mut card, Instant::ZERO);
         iface.update_ip_addrs(|addresses| {
             addresses.push(IpCidr::new(Ipv4Addr::from(HOST).into(), 24)).expect("there is room");
+            addresses.push(IpCidr::new(HOST6.into(), 64)).expect("there is room");
         });
         let mut sockets = SocketSet::new(Vec::new());
         let ports = (1..=brokers as i32).flat_map(|broker| [broker; SOCKETS_PER_BROKER]).map(|broker| {
             let buffer = || SocketBuffer::new(vec![0; BUFFER]);
             let mut socket = Socket::new(buffer(), buffer());
             socket.set_nagle_enabled(false);
-            Port { handle: sockets.add(socket), broker, connection: None, out: Vec::new() }
+            Port { handle: sockets.add(socket), broker, connection: None, heard_ms: 0, out: Vec::new() }
         });
         let ports = ports.collect();
-        let packets = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 8], vec![0; 4096]);
-        let mut server = udp::Socket::new(packets(), packets());
-        server.bind(53).expect("the port is free");
-        let name_server = sockets.add(server);
-        Self { names: Names::default(), card, iface, sockets, ports, name_server, farewells: 0, never_closes: false }
+        let mut server = |port: u16| {
+            let packets = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 8], vec![0; 4096]);
+            let mut server = udp::Socket::new(packets(), packets());
+            server.bind(port).expect("the port is free");
+            sockets.add(server)
+        };
+        let (name_server, lease_server) = (server(53), server(67));
+        let (names, leases) = (Names::default(), Leases::new());
+        let (farewells, never_closes) = (0, false);
+        Self { names, leases, card, iface, sockets, ports, name_server, lease_server, farewells, never_closes }
     }
 
     /// Does all that can be done now.
@@ -87,7 +88,8 @@ impl Host {
                     moved |= port.turn(now_us / 1000, cluster, &mut self.sockets, &mut self.farewells);
                 }
             }
-            self.answer_names();
+            self.make_room();
+            self.serve();
             if !moved {
                 return;
             }
@@ -109,13 +111,33 @@ impl Host {
         }
     }
 
-    fn answer_names(&mut self) {
+    /// A broker whose sockets are all taken gives up the connection that has been silent for longest: a board that lost its address
+    /// could not say goodbye. Real brokers do so after a while.
+    fn make_room(&mut self) {
+        for taken in self.ports.chunk_by_mut(|one, next| one.broker == next.broker) {
+            let is_taken = |port: &Port| self.sockets.get::<Socket<'_>>(port.handle).state() != State::Listen;
+            if taken.iter().all(|port| port.connection.is_some() && is_taken(port))
+                && let Some(port) = taken.iter().min_by_key(|port| port.heard_ms)
+            {
+                self.sockets.get_mut::<Socket<'_>>(port.handle).abort();
+            }
+        }
+    }
+
+    /// Answers those who ask for names and addresses.
+    fn serve(&mut self) {
         let server = self.sockets.get_mut::<udp::Socket<'_>>(self.name_server);
         while let Ok((question, from)) = server.recv() {
             self.names.asked += 1;
             let answer = self.names.answer(question);
             if let Some(answer) = answer {
                 server.send_slice(&answer, from).expect("there is room");
+            }
+        }
+        let server = self.sockets.get_mut::<udp::Socket<'_>>(self.lease_server);
+        while let Ok((message, _)) = server.recv() {
+            if let Some((answer, to)) = self.leases.answer(message) {
+                server.send_slice(&answer, to).expect("there is room");
             }
         }
     }
@@ -139,9 +161,11 @@ impl Port {
         }
         if self.connection.is_none() && socket.may_send() && socket.state() == State::Established {
             self.connection = cluster.connect(now_ms, self.broker);
+            self.heard_ms = now_ms;
         }
         if let Some(connection) = self.connection {
             while socket.can_recv() {
+                self.heard_ms = now_ms;
                 let take = |bytes: &mut [u8]| (bytes.len(), cluster.receive(now_ms, connection, bytes));
                 socket.recv(take).expect("it can receive");
             }
@@ -163,35 +187,6 @@ impl Port {
     }
 }
 
-impl Names {
-    /// The answer to a question for an address, as RFC 1035 has it.
-    fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
-        if self.silent || question.len() < 12 {
-            return None;
-        }
-        let mut name = String::new();
-        let mut at = 12;
-        while let Some(&length) = question.get(at).filter(|length| **length > 0) {
-            let label = question.get(at + 1..at + 1 + usize::from(length))?;
-            name += if name.is_empty() { "" } else { "." };
-            name += std::str::from_utf8(label).ok()?;
-            at += 1 + usize::from(length);
-        }
-        let addresses = self.known.get(&name);
-        let count = addresses.map_or(0, Vec::len) as u8;
-        let mut answer = question[..at + 5].to_vec();
-        // A response, recursion available; NXDOMAIN if nobody has that name.
-        answer[2..4].copy_from_slice(&[0x81, if addresses.is_some() { 0x80 } else { 0x83 }]);
-        answer[6..8].copy_from_slice(&[0, count]);
-        for address in addresses.into_iter().flatten() {
-            // The question's name; type A, class IN, a minute, four bytes.
-            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-            answer.extend(address.octets());
-        }
-        Some(answer)
-    }
-}
-
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let states =
@@ -201,9 +196,4 @@ impl std::fmt::Debug for Host {
             });
         f.debug_list().entries(states.filter(|state| !state.is_empty())).finish()
     }
-}
-
-/// An address as smoltcp has it.
-pub(crate) fn address(octets: [u8; 4]) -> IpAddress {
-    Ipv4Addr::from(octets).into()
 }

@@ -176,7 +176,8 @@ impl Wire {
             self.struck += copies - 1;
             for _ in 0..copies {
                 let mut copy = frame.clone();
-                // ARP has no checksum: a wrong address would stay in a table for a minute.
+                // ARP has no checksum: a wrong address would stay in a table for a minute. Neither has all of IPv6's header, but
+                // what counts of it is in TCP's and UDP's.
                 if ports.is_some() && self.random.chance(self.faults.corruption) {
                     self.struck += 1;
                     let bit = self.random.below(8 * (copy.len() - ETHERNET_HEADER) as u64) as usize;
@@ -225,22 +226,30 @@ pub struct Flags {
 
 impl Flags {
     fn count(&mut self, frame: &[u8]) {
-        // Both stacks write IPv4 headers without options.
-        if frame.get(12..14) != Some(&[8, 0]) || frame.get(23) != Some(&6) {
-            return;
-        }
-        let flags = frame.get(ETHERNET_HEADER + 20 + 13).copied().unwrap_or(0);
+        let Some((TCP, segment)) = payload(frame) else { return };
+        let flags = segment.get(13).copied().unwrap_or(0);
         self.fin += u32::from(flags & 1);
         self.syn += u32::from(flags >> 1 & 1);
         self.rst += u32::from(flags >> 2 & 1);
     }
 }
 
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// The protocol in an IP packet, and what follows IP's header. Both stacks write IPv6 headers without extensions.
+fn payload(frame: &[u8]) -> Option<(u8, &[u8])> {
+    let ip = frame.get(ETHERNET_HEADER..)?;
+    match frame.get(12..14)? {
+        [0x08, 0x00] => Some((*ip.get(9)?, ip.get(usize::from(ip.first()? & 15) * 4..)?)),
+        [0x86, 0xdd] => Some((*ip.get(6)?, ip.get(40..)?)),
+        _ => None,
+    }
+}
+
 /// The ports of a TCP segment or UDP datagram; `None` for other frames.
 fn ports(frame: &[u8]) -> Option<[u16; 2]> {
-    let ip = frame.get(ETHERNET_HEADER..)?;
-    let is_ipv4 = frame.get(12..14) == Some(&[8, 0]);
-    let ports = ip.get(usize::from(ip.first()? & 15) * 4..)?;
-    let port = |at: usize| Some(u16::from_be_bytes([*ports.get(at)?, *ports.get(at + 1)?]));
-    (is_ipv4 && matches!(ip.get(9)?, 6 | 17)).then_some([port(0)?, port(2)?])
+    let (TCP | UDP, payload) = payload(frame)? else { return None };
+    let port = |at: usize| Some(u16::from_be_bytes([*payload.get(at)?, *payload.get(at + 1)?]));
+    Some([port(0)?, port(2)?])
 }

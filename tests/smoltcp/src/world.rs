@@ -3,14 +3,14 @@
 use klamm_core::{Config, Instant, Limits, Producer, Storage};
 use klamm_sim::world::Random;
 use klamm_sim::{Cluster, ClusterOptions};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use crate::application::Application;
 use crate::board::Board;
 use crate::host::Host;
 use crate::wire::{End, Faults, Wire};
-use crate::{BOARD, FIRST_PORT, HOST, TOPIC};
+use crate::{BOARD, BOARD6, FIRST_PORT, HOST, TOPIC};
 
 /// What a world is like at its beginning.
 #[derive(Debug, Clone)]
@@ -27,8 +27,12 @@ pub struct Setup {
     pub host: String,
     /// The board has a DNS socket, and the name server knows the brokers' name.
     pub dns: bool,
-    /// The board has an address.
+    /// The board has an IPv4 address from the beginning.
     pub address: bool,
+    /// And an IPv6 one.
+    pub address6: bool,
+    /// It asks for an IPv4 address by DHCP.
+    pub dhcp: bool,
     /// TCP sockets of the board, one for each connection of its core.
     pub sockets: usize,
     /// Bytes of a socket's receive buffer.
@@ -61,6 +65,8 @@ impl Setup {
             host: Ipv4Addr::from(HOST).to_string(),
             dns: false,
             address: true,
+            address6: false,
+            dhcp: false,
             sockets: 3,
             receive_bytes: 1024,
             transmit_bytes: 2048,
@@ -114,6 +120,9 @@ impl World {
         let mut board = Board::new(setup, producer, application, &mut random);
         if setup.address {
             board.set_address(Some(BOARD));
+        }
+        if setup.address6 {
+            board.set_address6(Some(BOARD6));
         }
         let wire = Wire::new(setup.faults.clone(), random.fork());
         Self { board, wire, host, cluster, now_us: 0 }
@@ -206,7 +215,12 @@ fn new_producer(setup: &Setup, cluster: &Cluster, random: &mut Random) -> Produc
         host_bytes: 64,
         scratch_bytes: 160,
     };
-    let mut config = Config::new(cluster.bootstrap_servers());
+    // An IPv6 address is told in brackets where a port follows it.
+    let brackets = if setup.host.parse::<Ipv6Addr>().is_ok() { ["[", "]"] } else { [""; 2] };
+    let servers = cluster.brokers().map(|broker| cluster.address(broker));
+    let servers: Vec<String> =
+        servers.map(|(host, port)| format!("{}{host}{}:{port}", brackets[0], brackets[1])).collect();
+    let mut config = Config::new(servers.join(","));
     config.batch_size = 1024;
     (setup.configure)(&mut config);
     let mut seed = [0; 32];

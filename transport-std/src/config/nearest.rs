@@ -4,9 +4,12 @@
 pub(super) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let plain = |name: &str| name.to_ascii_lowercase().replace(['_', '-'], ".");
     let wanted = plain(name);
+    let most = 2 + wanted.len() / 8;
+    // So many letters at least are missing.
+    let possible = known.filter(|known| known.chars().count().abs_diff(wanted.chars().count()) <= most);
     let (distance, nearest) =
-        known.map(|known| (distance(&wanted, &plain(known)), known)).min_by_key(|found| found.0)?;
-    (distance <= 2 + wanted.len() / 8).then_some(nearest)
+        possible.map(|known| (distance(&wanted, &plain(known)), known)).min_by_key(|found| found.0)?;
+    (distance <= most).then_some(nearest)
 }
 
 /// How many letters must change to get from one name to the other (Levenshtein).
