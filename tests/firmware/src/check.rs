@@ -1,6 +1,6 @@
 //! Whether what a topic holds is what the firmware's sensors measured: each reading once, in order in each partition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use klamm_firmware_app::sensor::Reading;
@@ -40,8 +40,17 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Who hands readings to the producer: what one sender has sent stays in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Senders {
+    /// One for all.
+    One,
+    /// A task for those with a key, and one for those without.
+    ByKind,
+}
+
 /// Compares a topic's records, in the order of their offsets in each partition, with the first `count` readings.
-pub(crate) fn check(records: &[Stored], count: u32, bytes: u32) -> Verdict {
+pub(crate) fn check(records: &[Stored], count: u32, bytes: u32, senders: Senders) -> Verdict {
     let mut seen = vec![0u32; count as usize];
     let mut last = BTreeMap::new();
     let mut verdict = Verdict { stored: records.len(), ..Verdict::default() };
@@ -51,12 +60,13 @@ pub(crate) fn check(records: &[Stored], count: u32, bytes: u32) -> Verdict {
             continue;
         };
         seen[number as usize] += 1;
-        let before = last.insert(record.partition, number);
+        let sender = senders == Senders::ByKind && record.key.is_some();
+        let before = last.insert((record.partition, sender), number);
         verdict.reordered += usize::from(before.is_some_and(|before| before >= number));
     }
     verdict.lost = seen.iter().filter(|times| **times == 0).count();
     verdict.doubled = seen.iter().filter(|times| **times > 1).count();
-    verdict.partitions = last.len();
+    verdict.partitions = last.keys().map(|(partition, _)| partition).collect::<BTreeSet<_>>().len();
     verdict
 }
 
@@ -98,7 +108,7 @@ mod tests {
     #[test]
     fn what_is_as_it_should_be_passes() {
         let records = [stored(0, 0), stored(1, 1), stored(0, 2)];
-        assert!(check(&records, 3, 100).require().is_ok());
+        assert!(check(&records, 3, 100, Senders::One).require().is_ok());
     }
 
     #[test]
@@ -106,8 +116,18 @@ mod tests {
         let mut damaged = stored(0, 3);
         damaged.key = Some(b"elsewhere".to_vec());
         let records = [stored(0, 1), stored(0, 0), stored(1, 2), stored(1, 2), damaged];
-        let verdict = check(&records, 4, 100);
+        let verdict = check(&records, 4, 100, Senders::One);
         assert_eq!(verdict, Verdict { stored: 5, lost: 1, doubled: 1, reordered: 2, wrong: 1, partitions: 2 });
         assert!(verdict.require().is_err());
+    }
+
+    #[test]
+    fn each_sender_has_an_order_of_its_own() {
+        // Number 0 is a vibration, 8 and 9 are temperatures.
+        let between = [stored(0, 8), stored(0, 0), stored(0, 9)];
+        assert_eq!(check(&between, 10, 100, Senders::ByKind).reordered, 0);
+        assert_eq!(check(&between, 10, 100, Senders::One).reordered, 1);
+        let swapped = [stored(0, 9), stored(0, 0), stored(0, 8)];
+        assert_eq!(check(&swapped, 10, 100, Senders::ByKind).reordered, 1);
     }
 }

@@ -15,6 +15,8 @@ const GUEST_LISTENER: &str = "GUEST";
 pub(crate) trait Cluster {
     /// The first broker alone, as the board reaches it: the others it must learn by itself.
     fn bootstrap(&self) -> Result<String>;
+    /// Brokers tell this name, or address, instead of their own from now on.
+    fn advertise(&self, host: &str) -> Result<()>;
     fn create_topic(&self, topic: &str, partitions: u32) -> Result<()>;
     /// Records that the topic holds by now.
     fn count(&self, topic: &str) -> Result<u64>;
@@ -31,13 +33,9 @@ impl Simulated {
     pub(crate) fn start(brokers: u32) -> Result<Self> {
         let options = ClusterOptions { brokers, keep_history: false, ..ClusterOptions::default() };
         let cluster = TcpCluster::start(options).map_err(|error| format!("cannot start the cluster: {error}"))?;
-        cluster.with(|cluster| {
-            for broker in 1..=brokers as i32 {
-                let (_, port) = cluster.address(broker);
-                cluster.set_address(broker, HOST, port);
-            }
-        });
-        Ok(Self(cluster))
+        let cluster = Self(cluster);
+        cluster.advertise(HOST)?;
+        Ok(cluster)
     }
 }
 
@@ -45,6 +43,17 @@ impl Cluster for Simulated {
     fn bootstrap(&self) -> Result<String> {
         let (host, port) = self.0.with(|cluster| cluster.address(1));
         Ok(format!("{host}:{port}"))
+    }
+
+    fn advertise(&self, host: &str) -> Result<()> {
+        self.0.with(|cluster| {
+            let brokers: Vec<i32> = cluster.brokers().collect();
+            for broker in brokers {
+                let (_, port) = cluster.address(broker);
+                cluster.set_address(broker, host, port);
+            }
+        });
+        Ok(())
     }
 
     fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {
@@ -99,6 +108,10 @@ impl Cluster for Real {
     fn bootstrap(&self) -> Result<String> {
         let port = self.0.port(1, GUEST_LISTENER).ok_or("broker 1 has no listener for guests")?;
         Ok(format!("{HOST}:{port}"))
+    }
+
+    fn advertise(&self, _: &str) -> Result<()> {
+        Err("what Kafka advertises is settled when it starts".into())
     }
 
     fn create_topic(&self, topic: &str, partitions: u32) -> Result<()> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::cluster::{Cluster, Simulated};
 use crate::parts::Parts;
-use crate::qemu::{Qemu, Report};
+use crate::qemu::{Qemu, Report, own_path};
 use crate::scenarios::BYTES;
 
 /// One instruction is one nanosecond of the board's time, and the board's clock tells how long it did not sleep.
@@ -112,7 +112,7 @@ struct Pipe(PathBuf);
 
 impl Pipe {
     fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("klamm-firmware-{}.trace", std::process::id()));
+        let path = own_path("trace");
         let made = Command::new("mkfifo").arg(&path).status();
         match made {
             Ok(status) if status.success() => Ok(Self(path)),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use addr2line::Context;
@@ -20,6 +21,9 @@ const STEP: usize = 2;
 const VARIABLE: u64 = 64;
 /// What is nobody else's: start-up, division, copying.
 const RUST: &str = "rust-library";
+const CORE: &str = "klamm-core";
+/// What the compiler took out of several functions, which is of no line: it does that where the level is "z", so it counts for the core.
+const OUTLINED: &str = "OUTLINED_FUNCTION_";
 
 /// An image and its table of lines.
 pub(crate) struct Parts<'i> {
@@ -41,15 +45,24 @@ impl<'i> Parts<'i> {
     /// Bytes of flash by part, and of all.
     pub(crate) fn flash(&self) -> Result<BTreeMap<&'static str, u64>> {
         let mut parts = BTreeMap::new();
+        let outlined = self.outlined();
         let section = self.file.section_by_name(".text").ok_or("it has no code")?;
         for address in (section.address()..section.address() + section.size()).step_by(STEP) {
-            *parts.entry(self.part(address)?).or_default() += STEP as u64;
+            let part = if outlined.iter().any(|range| range.contains(&address)) { CORE } else { self.part(address)? };
+            *parts.entry(part).or_default() += STEP as u64;
         }
         parts.insert("constants", self.section(".rodata"));
         parts.insert("vectors", self.section(".vector_table"));
         parts.insert("initial-values", self.section(".data"));
         parts.insert("all", parts.values().sum());
         Ok(parts)
+    }
+
+    /// Where [`OUTLINED`] functions are.
+    fn outlined(&self) -> Vec<Range<u64>> {
+        let own = self.file.symbols().filter(|symbol| symbol.name().is_ok_and(|name| name.starts_with(OUTLINED)));
+        // The lowest bit says that it is Thumb code.
+        own.map(|symbol| symbol.address() & !1..(symbol.address() & !1) + symbol.size()).collect()
     }
 
     /// Bytes of static RAM by variable, and of all.
@@ -59,8 +72,11 @@ impl<'i> Parts<'i> {
             let name = format!("{:#}", rustc_demangle::demangle(name));
             name.rsplit("::").next().unwrap_or_default().to_lowercase()
         };
-        let mut variables: BTreeMap<String, u64> =
-            symbols.map(|symbol| (name(symbol.name().unwrap_or_default()), symbol.size())).collect();
+        let mut variables = BTreeMap::<String, u64>::new();
+        // Some have a name in common, as embassy's pools have: one for each kind of task.
+        for symbol in symbols {
+            *variables.entry(name(symbol.name().unwrap_or_default())).or_default() += symbol.size();
+        }
         variables.insert("all".into(), self.section(".data") + self.section(".bss"));
         variables
     }
@@ -91,25 +107,43 @@ fn text(error: impl Display) -> String {
     format!("cannot read the image: {error}")
 }
 
-/// The part of the image that a source file belongs to; `None` for Rust's own library.
+/// The part of the image that a source file belongs to; `None` for Rust's own library, and for heapless, which is in the place
+/// of its collections: it counts for whoever uses it.
 fn part_of(file: &str) -> Option<&'static str> {
-    const OURS: [(&str, &str); 4] = [
-        ("core", "klamm-core"),
+    const OURS: [(&str, &str); 7] = [
+        ("core", CORE),
         ("transport-smoltcp", "klamm-smoltcp"),
+        ("transport-embedded-io", "klamm-embedded-io"),
         ("examples/firmware/app", "application"),
+        ("examples/firmware/polled", "application"),
+        ("examples/firmware/embassy/src/application.rs", "application"),
         ("examples/firmware", "board"),
     ];
-    const OTHERS: [(&str, &str); 7] = [
+    const OTHERS: [(&str, &str); 9] = [
+        ("/embassy-", "embassy"),
+        // Its executor's queue of tasks, and the critical sections of all.
+        ("/cordyceps-", "embassy"),
+        ("/critical-section-", "embassy"),
         ("/smoltcp-", "smoltcp"),
         ("/managed-", "smoltcp"),
-        ("/heapless-", "smoltcp"),
         ("/byteorder-", "smoltcp"),
         ("/cortex-m", "board"),
         ("/defmt", "board"),
         ("/semihosting-", "board"),
     ];
+    // Images of tests/board-peers: their board and loop, and the clients with what comes for them alone.
+    const PEERS: [(&str, &str); 8] = [
+        ("/tests/board-peers/shell/", "board"),
+        ("/tests/board-peers/", "application"),
+        ("/rust-mqtt-", "rust-mqtt"),
+        ("/minimq-", "minimq"),
+        ("/embassy-time-", "minimq"),
+        ("/serde", "minimq"),
+        ("/num_enum", "minimq"),
+        ("/embedded-io-", "board"),
+    ];
     let ours = OURS.iter().find(|(folder, _)| Path::new(file).starts_with(root().join(folder)));
-    let others = || OTHERS.iter().find(|(name, _)| file.contains(name));
+    let others = || OTHERS.iter().chain(&PEERS).find(|(name, _)| file.contains(name));
     ours.or_else(others).map(|(_, part)| *part)
 }
 
@@ -129,7 +163,14 @@ mod tests {
         assert_eq!(part_of(&ours("core/src/sender/drain.rs")), Some("klamm-core"));
         assert_eq!(part_of(&ours("examples/firmware/app/src/sensor.rs")), Some("application"));
         assert_eq!(part_of(&ours("examples/firmware/lm3s6965/src/main.rs")), Some("board"));
+        assert_eq!(part_of(&ours("examples/firmware/embassy/src/application.rs")), Some("application"));
+        assert_eq!(part_of(&ours("examples/firmware/embassy/src/time.rs")), Some("board"));
+        assert_eq!(part_of(&ours("transport-embedded-io/src/shared.rs")), Some("klamm-embedded-io"));
         assert_eq!(part_of("/registry/src/index/smoltcp-0.13.1/src/lib.rs"), Some("smoltcp"));
+        assert_eq!(part_of("/registry/src/index/embassy-net-0.9.1/src/lib.rs"), Some("embassy"));
+        assert_eq!(part_of("/registry/src/index/rust-mqtt-0.6.0/src/lib.rs"), Some("rust-mqtt"));
+        assert_eq!(part_of(&ours("tests/board-peers/shell/src/stream.rs")), Some("board"));
+        assert_eq!(part_of("/registry/src/index/heapless-0.9.3/src/vec/mod.rs"), None);
         assert_eq!(part_of("/rustc/0123/library/core/src/slice/mod.rs"), None);
     }
 }

@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -40,9 +41,18 @@ pub(crate) struct Report {
     pub(crate) lines: Vec<String>,
 }
 
+/// A place for a socket or a pipe that nothing else has: several boards may run at a time.
+pub(crate) fn own_path(extension: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("klamm-firmware-{}-{number}.{extension}", std::process::id()))
+}
+
 /// Why an exit code is what it is; the firmware's own documentation has the same list.
-fn meaning(code: Option<i32>) -> &'static str {
+fn meaning(code: Option<i32>, lines: &[String]) -> &'static str {
     match code {
+        // QEMU's own 1 is no word of the board's.
+        Some(1) if lines.iter().any(|line| line.starts_with("qemu-system-arm: ")) => "QEMU could not start",
         Some(0) => "all readings are stored",
         Some(1) => "some readings are not stored",
         Some(2) => "it could not make sense of its settings",
@@ -55,7 +65,18 @@ fn meaning(code: Option<i32>) -> &'static str {
 impl Qemu {
     /// Starts the image with these settings, `name=value` each, and further arguments for QEMU.
     pub(crate) fn start(image: &Path, words: &[String], extra: &[&str], limit: Duration) -> Result<Self> {
-        let monitor = std::env::temp_dir().join(format!("klamm-firmware-{}.qmp", std::process::id()));
+        Self::start_decoded(image, words, extra, limit, None)
+    }
+
+    /// The same for an image whose output is made lines of text by a program, which is called with `-e IMAGE`.
+    pub(crate) fn start_decoded(
+        image: &Path,
+        words: &[String],
+        extra: &[&str],
+        limit: Duration,
+        decoder: Option<&Path>,
+    ) -> Result<Self> {
+        let monitor = own_path("qmp");
         let mut semihosting = "enable=on,target=native".to_owned();
         for word in words {
             // A comma begins QEMU's next option unless it is doubled.
@@ -72,6 +93,10 @@ impl Qemu {
         guard.watch(child.id()).map_err(|error| error.to_string())?;
         let (sender, lines) = mpsc::channel();
         let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let output = match (output, decoder) {
+            (Some(output), Some(decoder)) => decode(output, decoder, image)?,
+            (output, _) => output,
+        };
         let readers = [
             output.map(|output| Box::new(output) as Box<dyn std::io::Read + Send>),
             errors.map(|errors| Box::new(errors) as Box<dyn std::io::Read + Send>),
@@ -136,6 +161,16 @@ impl Qemu {
     }
 }
 
+/// What a decoder makes of an image's output. It ends with that.
+fn decode(output: ChildStdout, decoder: &Path, image: &Path) -> Result<Option<ChildStdout>> {
+    let mut command = Command::new(decoder);
+    command.arg("-e").arg(image).stdin(output).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("cannot start {}: {error}", decoder.display()))?;
+    let lines = child.stdout.take();
+    thread::spawn(move || child.wait());
+    Ok(lines)
+}
+
 impl Drop for Qemu {
     fn drop(&mut self) {
         // It has ended, or it is of no use any longer.
@@ -148,11 +183,16 @@ impl Drop for Qemu {
 impl Report {
     /// Its exit code is 0, or what it means that it is not.
     pub(crate) fn require_success(&self) -> Result<()> {
+        self.ended().map_err(|why| format!("{why}; it said:\n    {}", self.lines.join("\n    ")))
+    }
+
+    /// The same for those who have seen its lines already.
+    pub(crate) fn ended(&self) -> Result<()> {
         if self.code == Some(0) {
             return Ok(());
         }
         let code = self.code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
-        Err(format!("{code} ({}); it said:\n    {}", meaning(self.code), self.lines.join("\n    ")))
+        Err(format!("{code} ({})", meaning(self.code, &self.lines)))
     }
 
     /// The numbers of the line that begins with this word: `application: readings=10000 …`.
@@ -171,6 +211,22 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A decoder is called with the image's name, gets the output, and what it says is what counts.
+    #[test]
+    fn output_goes_through_a_decoder() {
+        let mut board = Command::new("echo").arg("frames").stdout(Stdio::piped()).spawn().expect("it starts");
+        let output = board.stdout.take().expect("it is piped");
+        let decoder = std::env::temp_dir().join(format!("klamm-firmware-{}.decoder", std::process::id()));
+        std::fs::write(&decoder, "#!/bin/sh\nread said; echo $1 $2: $said\n").expect("it is written");
+        std::fs::set_permissions(&decoder, Permissions::from_mode(0o700)).expect("it is ours");
+        let decoded = decode(output, &decoder, Path::new("IMAGE")).expect("it starts").expect("it is piped");
+        let lines: Vec<String> = BufReader::new(decoded).lines().map_while(std::result::Result::ok).collect();
+        let _ = (board.wait(), std::fs::remove_file(&decoder));
+        assert_eq!(lines, ["-e IMAGE: frames"]);
+    }
 
     #[test]
     fn numbers_are_read_from_lines() {
@@ -180,5 +236,12 @@ mod tests {
         assert_eq!(report.number("link", "after_ms"), 4);
         assert_eq!(report.number("link", "address"), 0);
         assert!(report.require_success().unwrap_err().contains("some readings are not stored"));
+    }
+
+    #[test]
+    fn what_qemu_says_is_not_the_boards_word() {
+        let lines = vec!["qemu-system-arm: Could not load kernel 'IMAGE'".to_owned()];
+        let report = Report { code: Some(1), lines };
+        assert_eq!(report.ended().unwrap_err(), "exit code 1 (QEMU could not start)");
     }
 }

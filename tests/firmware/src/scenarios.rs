@@ -5,9 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::check::{Verdict, check};
+use crate::check::{Senders, Verdict, check};
 use crate::cluster::Cluster;
-use crate::qemu::{Qemu, Report};
+use crate::names::{BOOTSTRAP_NAME, BROKERS_NAME, NameServer};
+use crate::qemu::{HOST, Qemu, Report};
 
 /// Bytes of each reading's value.
 pub(crate) const BYTES: u32 = 100;
@@ -17,8 +18,14 @@ const LIMIT: Duration = Duration::from_secs(150);
 const CUT: Duration = Duration::from_secs(2);
 /// How long a killed broker is away.
 const AWAY: Duration = Duration::from_secs(2);
+/// How long the board runs before there is anybody to talk to.
+const ALONE: Duration = Duration::from_secs(3);
+/// The only broker that the board is told.
+const FIRST: i32 = 1;
+/// One of those that it learns from the first.
+const OTHER: i32 = 2;
 
-/// What goes wrong once a quarter of the readings is stored.
+/// What goes wrong, most of it once a quarter of the readings is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     None,
@@ -28,6 +35,16 @@ pub(crate) enum Trouble {
     Cut,
     /// The one, then, at half the readings, the other.
     KillAndCut,
+    /// The broker that the board was told dies, and does not come back while the board runs.
+    LoseFirst,
+    /// The broker that the board was told is dead when the board starts, and comes later.
+    AwaitFirst,
+}
+
+impl Trouble {
+    pub(crate) const fn kills_brokers(self) -> bool {
+        !matches!(self, Self::None | Self::Cut)
+    }
 }
 
 /// One test.
@@ -40,6 +57,8 @@ pub(crate) struct Scenario {
     pub(crate) records: u32,
     /// Further settings of the firmware.
     pub(crate) words: &'static [&'static str],
+    /// Brokers have names instead of addresses, and the first address of the one that the board is told leads nowhere.
+    pub(crate) named: bool,
     pub(crate) trouble: Trouble,
     /// What shows that the trouble was met: a number that the firmware tells, and its least value.
     pub(crate) evidence: Option<(&'static str, &'static str, u64)>,
@@ -47,27 +66,38 @@ pub(crate) struct Scenario {
     pub(crate) bound: Option<(&'static str, &'static str, u64)>,
     /// Run against real Kafka as well.
     pub(crate) real: bool,
+    pub(crate) senders: Senders,
 }
 
 /// Slower readings, so that there are some left whenever something goes wrong: 10 000 take 6 s.
-const LASTING: &[&str] = &["pace=600"];
+pub(crate) const LASTING: &[&str] = &["pace=600"];
 
 /// The plainest of them; the others say what differs.
-const STEADY: Scenario = Scenario {
+pub(crate) const STEADY: Scenario = Scenario {
     name: "steady",
     about: "10 000 readings, one broker",
     brokers: 1,
     partitions: 4,
     records: 10_000,
     words: &[],
+    named: false,
     trouble: Trouble::None,
     evidence: Some(("link", "readings_before", 1)),
     bound: None,
     real: false,
+    senders: Senders::One,
 };
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     STEADY,
+    Scenario {
+        name: "packet-loss",
+        about: "3 % of all frames are lost, each way",
+        records: 2_000,
+        words: &["loss=3"],
+        evidence: Some(("producer", "latency_us_max", 200_000)),
+        ..STEADY
+    },
     Scenario {
         name: "three-brokers",
         about: "three brokers on two sockets: connections make room for each other",
@@ -88,6 +118,34 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..STEADY
     },
     Scenario {
+        name: "bootstrap-lost",
+        about: "the only broker that the board was told dies mid-stream, for good",
+        brokers: 3,
+        words: LASTING,
+        trouble: Trouble::LoseFirst,
+        evidence: Some(("producer", "metadata", 3)),
+        real: true,
+        ..STEADY
+    },
+    Scenario {
+        name: "bootstrap-late",
+        about: "the only broker that the board was told starts 3 s after the board",
+        brokers: 3,
+        trouble: Trouble::AwaitFirst,
+        evidence: Some(("application", "ms", 2_900)),
+        ..STEADY
+    },
+    Scenario {
+        name: "names",
+        about: "brokers by name; the first address of the bootstrap server's leads nowhere",
+        brokers: 3,
+        records: 4_000,
+        named: true,
+        // Nobody answers at the first address: the core's set-up timeout, 10 s less a fifth that is left to chance, passes.
+        evidence: Some(("application", "ms", 8_000)),
+        ..STEADY
+    },
+    Scenario {
         name: "link-down",
         about: "the cable is cut for 2 s",
         brokers: 3,
@@ -105,14 +163,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         trouble: Trouble::KillAndCut,
         evidence: Some(("application", "silence_us", 1_500_000)),
         real: true,
-        ..STEADY
-    },
-    Scenario {
-        name: "packet-loss",
-        about: "3 % of all frames are lost, each way",
-        records: 2_000,
-        words: &["loss=3"],
-        evidence: Some(("producer", "latency_us_max", 200_000)),
         ..STEADY
     },
     Scenario {
@@ -153,21 +203,27 @@ pub(crate) struct Outcome {
 pub(crate) fn run(scenario: &Scenario, image: &Path, cluster: &dyn Cluster) -> Result<Outcome> {
     let topic = format!("readings-{}", scenario.name);
     cluster.create_topic(&topic, scenario.partitions)?;
-    let mut words = vec![
-        format!("bootstrap={}", cluster.bootstrap()?),
-        format!("topic={topic}"),
-        format!("partitions={}", scenario.partitions),
-        format!("records={}", scenario.records),
-        format!("bytes={BYTES}"),
-    ];
-    words.extend(scenario.words.iter().map(|word| (*word).to_owned()));
-    let mut board = Qemu::start(image, &words, &[], LIMIT)?;
-    hurt(scenario, &topic, cluster, &mut board)?;
-    let report = board.finish(|_| {})?;
-    let stored = cluster.read(&topic)?;
-    let verdict = check(&stored, scenario.records, BYTES);
+    let mut bootstrap = cluster.bootstrap()?;
+    let names = if scenario.named { Some(NameServer::start()?) } else { None };
+    if names.is_some() {
+        bootstrap = bootstrap.replace(HOST, BOOTSTRAP_NAME);
+        cluster.advertise(BROKERS_NAME)?;
+    }
+    if scenario.trouble == Trouble::AwaitFirst {
+        cluster.kill(FIRST)?;
+    }
+    let ended = publish(scenario, image, &topic, &bootstrap, cluster, names.as_ref());
+    // What is stored must be there without it.
+    let stored = cluster.read(&topic);
+    if scenario.trouble == Trouble::LoseFirst {
+        cluster.restart(FIRST)?; // the next scenario's board is told of it as well
+    }
+    let (report, verdict) = (ended?, check(&stored?, scenario.records, BYTES, scenario.senders));
     report.require_success().map_err(|error| format!("{error}\n    (the topic holds {verdict})"))?;
     let verdict = verdict.require()?;
+    if let Some(names) = names {
+        names.require_asked()?;
+    }
     let number = |(line, name, limit): (&'static str, &'static str, u64)| (name, report.number(line, name), limit);
     if let Some((name, value, least)) = scenario.evidence.map(number)
         && value < least
@@ -182,28 +238,65 @@ pub(crate) fn run(scenario: &Scenario, image: &Path, cluster: &dyn Cluster) -> R
     Ok(Outcome { verdict, report })
 }
 
+/// Boots the board, does to it what the scenario has in mind, and waits for its end.
+fn publish(
+    scenario: &Scenario,
+    image: &Path,
+    topic: &str,
+    bootstrap: &str,
+    cluster: &dyn Cluster,
+    names: Option<&NameServer>,
+) -> Result<Report> {
+    let mut words = vec![
+        format!("bootstrap={bootstrap}"),
+        format!("topic={topic}"),
+        format!("partitions={}", scenario.partitions),
+        format!("records={}", scenario.records),
+        format!("bytes={BYTES}"),
+    ];
+    words.extend(scenario.words.iter().map(|word| (*word).to_owned()));
+    let wiring = names.map(NameServer::wiring).unwrap_or_default();
+    let wiring: Vec<&str> = wiring.iter().map(String::as_str).collect();
+    let mut board = Qemu::start(image, &words, &wiring, LIMIT)?;
+    hurt(scenario, topic, cluster, &mut board)?;
+    board.finish(|_| {})
+}
+
 /// Does what the scenario has in mind for cluster and cable.
 fn hurt(scenario: &Scenario, topic: &str, cluster: &dyn Cluster, board: &mut Qemu) -> Result<()> {
     let quarter = u64::from(scenario.records / 4);
-    if scenario.trouble == Trouble::None {
-        return Ok(());
+    match scenario.trouble {
+        Trouble::None => return Ok(()),
+        Trouble::AwaitFirst => thread::sleep(ALONE),
+        _ => wait_for(quarter, topic, cluster, board)?,
     }
-    wait_for(quarter, topic, cluster, board)?;
-    if matches!(scenario.trouble, Trouble::Kill | Trouble::KillAndCut) {
-        // Not the first: it is the only one that the board was told, and learning the others is another test's matter.
-        cluster.kill(2)?;
-        thread::sleep(AWAY);
-        cluster.restart(2)?;
-    }
-    if scenario.trouble == Trouble::KillAndCut {
-        wait_for(2 * quarter, topic, cluster, board)?;
-    }
-    if matches!(scenario.trouble, Trouble::Cut | Trouble::KillAndCut) {
-        board.set_link(false)?;
-        thread::sleep(CUT);
-        board.set_link(true)?;
+    match scenario.trouble {
+        Trouble::None => {}
+        Trouble::Kill => away(cluster)?,
+        Trouble::Cut => cut(board)?,
+        Trouble::KillAndCut => {
+            away(cluster)?;
+            wait_for(2 * quarter, topic, cluster, board)?;
+            cut(board)?;
+        }
+        Trouble::LoseFirst => cluster.kill(FIRST)?,
+        Trouble::AwaitFirst => cluster.restart(FIRST)?,
     }
     Ok(())
+}
+
+/// A broker is away for a while.
+fn away(cluster: &dyn Cluster) -> Result<()> {
+    cluster.kill(OTHER)?;
+    thread::sleep(AWAY);
+    cluster.restart(OTHER)
+}
+
+/// The cable is cut for a while.
+fn cut(board: &Qemu) -> Result<()> {
+    board.set_link(false)?;
+    thread::sleep(CUT);
+    board.set_link(true)
 }
 
 /// Waits until the topic holds so many records.

@@ -1,6 +1,8 @@
 //! The sensors of the house: what they measure, as bytes for Kafka. Made from the reading's number alone, so that whoever
 //! reads them back can say what every one of them must be.
 
+use klamm_core::{Header, Record};
+
 use crate::text::Text;
 
 /// Longest value, in bytes.
@@ -16,6 +18,23 @@ const SAMPLES: u32 = 6;
 /// Where temperatures are measured: the keys of their readings, so that each place has its partition and its order.
 const PLACES: [&str; 4] = ["boiler", "cellar", "kitchen", "roof"];
 
+/// The two kinds of readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One place after the other.
+    Temperature,
+    /// Bursts of them, between the others.
+    Vibration,
+}
+
+impl Kind {
+    /// Of the reading with this number.
+    #[must_use]
+    pub const fn of(number: u32) -> Self {
+        if number % BURST_EVERY < BURST { Self::Vibration } else { Self::Temperature }
+    }
+}
+
 /// One reading: key, value and the one header.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
@@ -30,7 +49,28 @@ impl Reading {
     /// The reading with this number, counted from 0; its value is filled up with spaces to `len` bytes.
     #[must_use]
     pub fn new(number: u32, len: usize) -> Self {
-        if number % BURST_EVERY < BURST { Self::vibration(number, len) } else { Self::temperature(number, len) }
+        match Kind::of(number) {
+            Kind::Vibration => Self::vibration(number, len),
+            Kind::Temperature => Self::temperature(number, len),
+        }
+    }
+
+    /// Its headers, for [`record`](Self::record).
+    #[must_use]
+    pub const fn headers(&self) -> [Header<'static>; 1] {
+        [Header { key: "unit", value: Some(self.unit.as_bytes()) }]
+    }
+
+    /// What the producer takes.
+    #[must_use]
+    pub fn record<'r>(&'r self, headers: &'r [Header<'static>]) -> Record<'r> {
+        Record {
+            key: self.key.map(str::as_bytes),
+            value: Some(self.value()),
+            headers,
+            timestamp: None,
+            partition: None,
+        }
     }
 
     /// The value: a JSON object that names the reading's number as `n`.

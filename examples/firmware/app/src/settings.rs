@@ -1,6 +1,7 @@
 //! What the firmware is told at its start.
 
 use crate::memory::{RECEIVE_MAX, TRANSMIT_MAX};
+use crate::sensor::VALUE_MAX;
 
 /// What to publish, and where to. A product has these in its flash; the emulator hands them over as words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Settings<'a> {
     pub idle_ms: u32,
     /// Percent of the frames that a board for tests is to lose, each way.
     pub loss_percent: u32,
+    /// Milliseconds after which an async driver is dropped and begun anew, for tests, as long as there are readings; 0: never.
+    pub drop_ms: u32,
 }
 
 impl Default for Settings<'_> {
@@ -40,6 +43,7 @@ impl Default for Settings<'_> {
             transmit: TRANSMIT_MAX,
             idle_ms: 0,
             loss_percent: 0,
+            drop_ms: 0,
         }
     }
 }
@@ -48,7 +52,7 @@ impl<'a> Settings<'a> {
     /// Reads `name=value` words, separated by spaces.
     ///
     /// # Errors
-    /// The first word that is none of the settings, or no number where one is needed.
+    /// The first word that is none of the settings, or no number that it could be.
     pub fn parse(words: &'a str) -> Result<Self, &'a str> {
         let mut settings = Self::default();
         // Through bytes: searching text links the searchers' panics into firmware.
@@ -65,18 +69,23 @@ impl<'a> Settings<'a> {
         match name {
             b"bootstrap" => self.bootstrap = core::str::from_utf8(value).ok()?,
             b"topic" => self.topic = core::str::from_utf8(value).ok()?,
-            b"partitions" => self.partitions = Some(number(value)?),
+            b"partitions" => self.partitions = Some(within(value, 1, u32::MAX)?),
             b"records" => self.records = number(value)?,
-            b"bytes" => self.bytes = number(value)?,
+            b"bytes" => self.bytes = within(value, 0, VALUE_MAX as u32)?,
             b"pace" => self.pace_us = number(value)?,
-            b"receive" => self.receive = (number(value)? as usize).clamp(1, RECEIVE_MAX),
-            b"transmit" => self.transmit = (number(value)? as usize).clamp(1, TRANSMIT_MAX),
-            b"loss" => self.loss_percent = number(value)?,
+            b"receive" => self.receive = within(value, 1, RECEIVE_MAX as u32)? as usize,
+            b"transmit" => self.transmit = within(value, 1, TRANSMIT_MAX as u32)? as usize,
+            b"loss" => self.loss_percent = within(value, 0, 100)?,
+            b"drop" => self.drop_ms = number(value)?,
             b"idle" => self.idle_ms = number(value)?,
             _ => return None,
         }
         Some(())
     }
+}
+
+fn within(digits: &[u8], min: u32, max: u32) -> Option<u32> {
+    number(digits).filter(|number| (min..=max).contains(number))
 }
 
 fn number(digits: &[u8]) -> Option<u32> {
@@ -107,6 +116,13 @@ mod tests {
     #[test]
     fn what_is_no_setting_is_named() {
         for bad in ["records=", "records=1x", "colour=red", "topic", "records=4294967296"] {
+            assert_eq!(Settings::parse(bad), Err(bad));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_named() {
+        for bad in ["partitions=0", "bytes=161", "receive=0", "receive=1025", "transmit=2049", "loss=101"] {
             assert_eq!(Settings::parse(bad), Err(bad));
         }
     }

@@ -9,7 +9,8 @@
 use core::hint::{black_box, spin_loop};
 
 use klamm_core::{Instant, TickExtender};
-use klamm_firmware_app::{Board, Memory, Settings, Tables, run};
+use klamm_firmware_app::{Settings, Tables};
+use klamm_firmware_polled::{Board, Memory, run};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 
 /// Largest frame, in bytes.

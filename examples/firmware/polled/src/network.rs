@@ -1,12 +1,13 @@
 //! The network below the producer: smoltcp's interface and sockets, and an address by DHCP.
 
+use klamm_firmware_app::{CONNECTIONS, Settings};
 use klamm_smoltcp::to_smoltcp;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::{dhcpv4, dns, tcp};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr};
 
-use crate::memory::{CONNECTIONS, NetworkMemory};
-use crate::{Board, Settings};
+use crate::Board;
+use crate::memory::NetworkMemory;
 
 /// Name servers that smoltcp's DNS socket takes (its `DNS_MAX_SERVER_COUNT`).
 const NAME_SERVERS: usize = 1;
@@ -22,6 +23,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    #[inline(never)] // what is made on the stack first is no part of the main loop's stack
     pub(crate) fn new<B: Board>(
         board: &mut B,
         memory: &'static mut NetworkMemory,

@@ -1,15 +1,12 @@
-//! The chip's Ethernet controller as a device of smoltcp's.
+//! The chip's Ethernet controller.
 //!
 //! Frames go through one register, word by word: a length that shares its word with the first bytes of the frame, then the
-//! rest. Both ways a frame passes through one buffer in RAM, since smoltcp wants it in one piece.
-
-use smoltcp::phy::{self, DeviceCapabilities, Medium};
-use smoltcp::time::Instant;
+//! rest. Both ways a frame passes through one buffer in RAM, since network stacks want it in one piece.
 
 use crate::machine::{CLOCK_GATES_2, mac, nvic};
 
 /// Largest frame without its checksum, in bytes.
-const FRAME: usize = 1514;
+pub const FRAME: usize = 1514;
 /// What stands before a frame in the controller's FIFO: a length.
 const LENGTH: usize = 2;
 /// What stands behind a frame that came.
@@ -18,12 +15,14 @@ const CHECKSUM: usize = 4;
 const WORDS: usize = LENGTH + FRAME + CHECKSUM;
 /// The header of a frame, which the length of one to send does not count.
 const HEADER: usize = 14;
-/// The interrupt of a frame that came: its flag, and its number.
+/// The flags of the controller's interrupt: a frame came, a frame has gone.
 const RECEIVED: u32 = 1;
-const IRQ: u32 = 42;
+const SENT: u32 = 4;
+/// The number of that interrupt.
+pub const IRQ: u32 = 42;
 
 /// The controller and its two buffers.
-pub(crate) struct Ethernet {
+pub struct Ethernet {
     receive: [u8; WORDS],
     transmit: [u8; WORDS],
     loss: Loss,
@@ -46,19 +45,27 @@ impl Loss {
     }
 }
 
+impl Default for Ethernet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Ethernet {
-    pub(crate) const fn new() -> Self {
+    /// The controller, switched off.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { receive: [0; WORDS], transmit: [0; WORDS], loss: Loss { percent: 0, random: 0 } }
     }
 
     /// Loses so many percent of all frames, each way.
-    pub(crate) fn lose(&mut self, percent: u32) {
+    pub fn lose(&mut self, percent: u32) {
         // Not from the start: a variable that is all zeros takes no flash.
         self.loss = Loss { percent, random: 1 };
     }
 
     /// Switches the controller on.
-    pub(crate) fn start(&mut self, address: [u8; 6]) {
+    pub fn start(&mut self, address: [u8; 6]) {
         let [a, b, c, d, e, f] = address;
         CLOCK_GATES_2.write(CLOCK_GATES_2.read() | 1 << 28 | 1 << 30);
         mac::RECEIVE_CONTROL.write(0x10); // empties the FIFO
@@ -72,12 +79,30 @@ impl Ethernet {
         nvic::ENABLE[1].write(1 << (IRQ - 32));
     }
 
-    /// Whether a frame waits. If none does, the next one is an interrupt.
-    pub(crate) fn has_frame(&mut self) -> bool {
+    /// Whether a frame waits. If none does, the next one is an interrupt. For firmware without handlers.
+    pub fn has_frame(&mut self) -> bool {
         mac::INTERRUPT.write(RECEIVED);
         nvic::CLEAR_PENDING[1].write(1 << (IRQ - 32));
         // After that, not before: what came in between has its interrupt still.
         mac::PACKETS.read() != 0
+    }
+
+    /// The next frame that came, and room for an answer; `None` if none came, or as long as one is on its way out.
+    pub fn receive(&mut self) -> Option<(Received<'_>, Slot<'_>)> {
+        if mac::PACKETS.read() == 0 || is_sending() {
+            return None;
+        }
+        let mut len = self.take();
+        if self.loss.strikes() {
+            len = 0; // which is no frame to anyone
+        }
+        let frame = self.receive.get_mut(LENGTH..LENGTH + len)?;
+        Some((Received(frame), Slot { words: &mut self.transmit, loss: &mut self.loss }))
+    }
+
+    /// Room for a frame; `None` as long as one is on its way out.
+    pub fn transmit(&mut self) -> Option<Slot<'_>> {
+        (!is_sending()).then_some(Slot { words: &mut self.transmit, loss: &mut self.loss })
     }
 
     /// Takes a frame out of the FIFO, all of it. Says how long it is.
@@ -101,56 +126,42 @@ impl Ethernet {
     }
 }
 
-impl phy::Device for Ethernet {
-    type RxToken<'a> = Received<'a>;
-    type TxToken<'a> = Slot<'a>;
-
-    fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Slot<'_>)> {
-        if mac::PACKETS.read() == 0 || is_sending() {
-            return None;
-        }
-        let mut len = self.take();
-        if self.loss.strikes() {
-            len = 0; // which is no frame to smoltcp
-        }
-        let frame = self.receive.get(LENGTH..LENGTH + len)?;
-        Some((Received(frame), Slot { words: &mut self.transmit, loss: &mut self.loss }))
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<Slot<'_>> {
-        (!is_sending()).then_some(Slot { words: &mut self.transmit, loss: &mut self.loss })
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = FRAME;
-        // No limit on bursts: with one frame at a time smoltcp would not let brokers send more than that before an answer.
-        capabilities
-    }
+/// What the interrupt's handler has to do: it was heard.
+pub fn acknowledge() {
+    mac::INTERRUPT_MASK.write(RECEIVED);
+    mac::INTERRUPT.write(RECEIVED | SENT);
 }
 
-fn is_sending() -> bool {
+/// Has the interrupt tell when a frame can be sent again: at once, if that is by now.
+pub fn tell_when_sent() {
+    mac::INTERRUPT_MASK.write(RECEIVED | SENT);
+}
+
+/// Whether a frame is on its way out.
+#[must_use]
+pub fn is_sending() -> bool {
     mac::TRANSMIT_REQUEST.read() & 1 != 0
 }
 
 /// A frame that came.
-pub(crate) struct Received<'a>(&'a [u8]);
+pub struct Received<'a>(&'a mut [u8]);
 
-impl phy::RxToken for Received<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, see: F) -> R {
+impl Received<'_> {
+    /// Lends the frame, which is gone then.
+    pub fn consume<R>(self, see: impl FnOnce(&mut [u8]) -> R) -> R {
         see(self.0)
     }
 }
 
 /// Room for a frame to send.
-pub(crate) struct Slot<'a> {
+pub struct Slot<'a> {
     words: &'a mut [u8; WORDS],
     loss: &'a mut Loss,
 }
 
-impl phy::TxToken for Slot<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, fill: F) -> R {
+impl Slot<'_> {
+    /// Sends a frame of `len` bytes, which `fill` writes.
+    pub fn consume<R>(self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> R {
         let len = len.min(FRAME);
         let [first, second] = (len.saturating_sub(HEADER) as u16).to_le_bytes();
         [self.words[0], self.words[1]] = [first, second];

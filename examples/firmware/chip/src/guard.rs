@@ -11,7 +11,7 @@ fn guard() -> usize {
 }
 
 /// Puts the guard up. Without it the stack would grow into the variables and nobody would know.
-pub(crate) fn raise() {
+pub fn raise() {
     if mpu::TYPE.read() == 0 {
         return; // a chip without the unit
     }

@@ -1,4 +1,4 @@
-//! All of this firmware's unsafe code: registers by name, a few instructions, and the emulator's services.
+//! All of this crate's unsafe code: registers by name, a few instructions, and the emulator's services.
 //!
 //! Nothing here can be misused from outside: a [`Register`] exists only for addresses that are registers of this chip, whose
 //! reads and writes touch no memory that Rust knows of; buffers for the emulator come as slices.
@@ -99,14 +99,14 @@ impl Register {
     }
 }
 
-/// No interrupt handler runs from now on: interrupts only wake [`wait_for_interrupt`].
-pub(crate) fn mask_interrupts() {
-    // SAFETY: nothing waits for a handler; the firmware has none.
+/// No interrupt handler runs from now on: interrupts only end [`wait_for_interrupt`]. For firmware without handlers.
+pub fn mask_interrupts() {
+    // SAFETY: it only keeps handlers from running, which no memory's safety depends on.
     unsafe { asm!("cpsid i", options(nomem, nostack, preserves_flags)) }
 }
 
 /// Sleeps until an interrupt is pending that is enabled, whether handlers may run or not.
-pub(crate) fn wait_for_interrupt() {
+pub fn wait_for_interrupt() {
     // SAFETY: it waits, and has no other effect.
     unsafe { asm!("dsb", "wfi", options(nomem, nostack, preserves_flags)) }
 }
