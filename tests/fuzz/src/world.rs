@@ -1,8 +1,8 @@
 //! klamm-sim's [`World`], led by a fuzzer: what the network does, when, at which byte; and what the cluster suffers. The world
 //! checks itself after every step, and the logs at the end.
 
-use klamm_core::TopicId;
-use klamm_sim::world::{Codecs, Cut, Direction, Network, Pieces, World, WorldOptions};
+use klamm_core::{Acks, Compression, TopicId};
+use klamm_sim::world::{Checks, Codecs, Cut, Direction, Network, Pieces, World, WorldOptions};
 
 use crate::input::Input;
 use crate::{setup, shapes};
@@ -13,12 +13,19 @@ const STEPS: usize = 80;
 pub fn world(data: &[u8]) {
     let mut input = Input::new(data);
     let (memory, cluster, seed) = (input.u8(), input.u8(), input.u8());
-    let config = setup::config(&mut input);
+    let mut config = setup::config(&mut input);
+    if matches!(config.compression, Compression::Gzip | Compression::Zstd) {
+        config.compression = Compression::Snappy; // the slow ones are the fuzzer of records'
+    }
     let mut limits = setup::limits(memory % 4 + 1);
     limits.buffer_memory = limits.buffer_memory.max(16 << 10);
     let mut options = setup::cluster(cluster);
     options.min_insync_replicas = 1;
+    options.keep_history = true; // or nobody could say whether a failure has a reason
+    let promised = Checks::promised(&config);
     let options = WorldOptions::seeded(seed.into())
+        // A leader that is killed may take with it what it alone has.
+        .checks(Checks { offsets: promised.offsets && config.acks == Acks::All, ..promised })
         .cluster(options)
         .limits(limits)
         .network(network(&mut input))
@@ -47,12 +54,13 @@ pub fn world(data: &[u8]) {
     world.verify();
 }
 
+/// Byte by byte is the machine's fuzzer's: here it would be most of the time.
 fn network(input: &mut Input<'_>) -> Network {
     let (a, b) = (input.u8(), input.u8());
     Network {
         latency_us: 100..=100 + (u64::from(a & 7) << 10),
-        write: [Pieces::Whole, Pieces::Fixed(1), Pieces::Random(100), Pieces::Fixed(61)][usize::from(a >> 3 & 3)],
-        read: [Pieces::Whole, Pieces::Random(40), Pieces::Fixed(3), Pieces::Random(9)][usize::from(a >> 5 & 3)],
+        write: [Pieces::Whole, Pieces::Random(1000), Pieces::Random(100), Pieces::Fixed(61)][usize::from(a >> 3 & 3)],
+        read: [Pieces::Whole, Pieces::Random(40), Pieces::Random(400), Pieces::Fixed(61)][usize::from(a >> 5 & 3)],
         write_pause_us: u64::from(b & 3) * 50,
         vectored_permille: if b & 4 == 0 { 0 } else { 600 },
         reset_permille: u32::from(b >> 3 & 3) * 10,
@@ -122,8 +130,13 @@ fn scripted(world: &mut World, input: &mut Input<'_>) {
         error::KAFKA_STORAGE_ERROR,
     ];
     let (which, n) = (input.u8(), input.u8());
+    let api = [Api::Produce, Api::Produce, Api::Metadata, Api::InitProducerId][usize::from(which >> 3 & 3)];
     let action = match which & 7 {
-        0 | 1 => Action::Error(RETRIABLE[usize::from(n) % RETRIABLE.len()]),
+        // Only batches are too large.
+        0 | 1 => match RETRIABLE[usize::from(n) % RETRIABLE.len()] {
+            error::MESSAGE_TOO_LARGE if api != Api::Produce => Action::Error(error::LEADER_NOT_AVAILABLE),
+            code => Action::Error(code),
+        },
         2 => Action::AppendThenError(error::REQUEST_TIMED_OUT),
         3 => Action::CloseAfter,
         4 => Action::CloseAfterBytes(n.into()),
@@ -131,6 +144,5 @@ fn scripted(world: &mut World, input: &mut Input<'_>) {
         6 => Action::NoAnswer,
         _ => Action::Throttle(n.into()),
     };
-    let api = [Api::Produce, Api::Produce, Api::Metadata, Api::InitProducerId][usize::from(which >> 3 & 3)];
     world.cluster_mut().faults().push(Fault::on(api).skip(u32::from(which >> 6)).then(action));
 }

@@ -97,6 +97,38 @@ fn splits_find_their_slots() {
     regression("records", "splits-starve-for-slots");
 }
 
+/// A part of a compressed batch that filled the memory needed the reserve that its other part had.
+#[test]
+fn parts_do_not_need_the_reserve_again() {
+    regression("records", "a-part-needs-the-reserve");
+    regression("records", "a-third-cut-needs-the-reserve");
+    regression("records", "a-cut-early-in-a-block");
+}
+
+/// An outcome was told of whatever had the partition's slot by then, here of no topic at all.
+#[test]
+fn outcomes_keep_their_partition() {
+    regression("machine", "an-outcome-of-a-slot-that-went");
+}
+
+/// A broker named a record to blame that the batch did not have, and so did the outcome.
+#[test]
+fn who_is_to_blame_is_there() {
+    regression("machine", "a-record-to-blame-that-is-not-there");
+}
+
+/// Alarms without a cause: the rig's clock went back at its end, a connection that the producer gave up had been shown the start
+/// of a request, metadata said "too large" of a topic, and with acks=1 a leader died with what it had acknowledged.
+#[test]
+fn judges_do_not_cry_wolf() {
+    regression("machine", "a-clock-that-went-back");
+    regression("machine", "bytes-of-a-connection-given-up");
+    regression("world", "a-request-of-a-connection-given-up");
+    regression("world", "a-topic-said-to-be-too-large");
+    regression("world", "a-topic-said-to-be-too-large-again");
+    regression("world", "a-leader-dies-with-what-it-alone-has");
+}
+
 /// Whatever else was found.
 #[test]
 fn every_regression_stays_mended() {
