@@ -12,6 +12,20 @@ use crate::needs::toolchain;
 /// What is measured is compiled whole: in pieces it inlines less and measures differently, whatever the caller's settings.
 const WHOLE: (&str, &str) = ("CARGO_INCREMENTAL", "0");
 
+/// Builds the simulated cluster that the npm package's tests steer.
+pub(crate) fn cluster_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "klamm-wasm-tests"]).current_dir(crate::root());
+    executable(cargo, "klamm-cluster")
+}
+
+/// Builds the bridge between WebSockets and TCP, as its own tests do.
+pub(crate) fn bridge_program() -> Result<PathBuf> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "-p", "klamm-bridge"]).current_dir(crate::root());
+    executable(cargo, "klamm-bridge")
+}
+
 /// Builds the bench program.
 pub(crate) fn bench_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
@@ -40,10 +54,13 @@ pub(crate) fn firmware_program() -> Result<PathBuf> {
     executable(cargo, "klamm-firmware")
 }
 
-/// Builds the program that runs simulated worlds.
-pub(crate) fn swarm_program() -> Result<PathBuf> {
+/// Builds the program that runs simulated worlds, of the whole core or of the one that a small board has.
+pub(crate) fn swarm_program(board: bool) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "-p", "klamm-simulation"]).current_dir(crate::root());
+    if board {
+        cargo.args(["--no-default-features", "--bins"]);
+    }
     executable(cargo, "klamm-swarm")
 }
 

@@ -88,7 +88,8 @@ impl Limits {
         wrong
     }
 
-    /// Replaces the limits of what was measured and drops those of what is gone.
+    /// Raises the limits that what was measured is above, lowers those that it is well below, leaves the others, and drops those of
+    /// what is gone: saving because one value needs it must not give room to all the rest.
     pub(crate) fn save(&mut self, kind: &str, measured: &[Measured], covers: impl Fn(&str) -> bool) -> Result<()> {
         self.set(kind, measured, covers);
         fs::write(path(), self.render()).map_err(|error| format!("cannot write {}: {error}", path().display()))
@@ -106,7 +107,8 @@ impl Limits {
                 _ => None,
             });
             match old {
-                Some(limit) => *limit = new,
+                Some(limit) if *value > *limit => *limit = new,
+                Some(limit) => *limit = new.min(*limit),
                 None => self.lines.push(Line::Limit { kind: kind.into(), name: name.clone(), limit: new }),
             }
         }
@@ -141,6 +143,15 @@ mod tests {
             lines,
             [["#", "why"].to_vec(), vec!["ram", "a", "105"], vec!["flash", "d", "1"], vec!["ram", "new", "4"]]
         );
+    }
+
+    #[test]
+    fn saving_raises_no_limit_that_is_kept() {
+        let mut limits = Limits::parse("ram kept 100\nram at 100\nram below 200\nram above 100\n").unwrap();
+        let values = [measured("kept", 97), measured("at", 100), measured("below", 100), measured("above", 101)];
+        limits.set("ram", &values, |_| true);
+        let limits = values.map(|Measured { name, .. }| limits.get("ram", &name));
+        assert_eq!(limits, [Some(100), Some(100), Some(105), Some(107)]);
     }
 
     #[test]

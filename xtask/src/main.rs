@@ -1,27 +1,35 @@
 //! `cargo xtask`: everything this project automates.
 
 mod bench;
+mod browser;
 mod build;
 mod chaos;
+mod defmt;
+mod demo;
 mod docs;
 mod elf;
 mod firmware;
+mod firmware_peers;
 mod fuzz;
 mod kafka;
+mod lean;
 mod limits;
 mod link;
 mod load;
 mod mutants;
 mod needs;
+mod npm;
 mod peers;
 mod profile;
 mod report;
 mod runner;
 mod sim;
+mod site;
 mod size;
 mod step;
 mod suites;
 mod versions;
+mod workerd;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,7 +62,8 @@ cargo xtask COMMAND
   fuzz [TARGET...] [--runs N | --minutes M] [--jobs N] [--save]
                                        libFuzzer on the decoders and the whole machine, a minute each if nothing is said;
                                        --save keeps what was found in fuzz/corpus; --replay: the corpora, without a fuzzer
-  size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program
+  size [--check] [--save]              RAM of the tables, flash of the smallest firmware, size of the smallest program and
+                                       of what a user of the npm package downloads
   mutants [--list | --check] [NAME...] take guards out of the code, one at a time: their tests must fail (slow);
                                        --check only sees whether the patches apply and the tests exist
   mutants --simulation [--seeds N] [NAME...]
@@ -62,14 +71,27 @@ cargo xtask COMMAND
   link                                 check that this firmware links no allocator and no panic machinery
   firmware build [--target T] [--defmt]
                                        the sensor's image for a Cortex-M3 with 64 KiB of RAM (examples/firmware)
-  firmware run [--bootstrap-server 10.0.2.2:P] [--topic T] [--records N] [--partitions N] [--idle MS]
+  firmware run [--bootstrap-server 10.0.2.2:P] [--topic T] [--records N] [--partitions N] [--idle MS] [--defmt]
                                        boot it in QEMU and publish readings, to a simulated cluster if no server is given,
-                                       whose log must hold each of them once and in order
+                                       whose log must hold each of them once and in order; --defmt: its messages by defmt
   firmware test [--simulated | --real] [SCENARIO...]
                                        brokers killed, the cable cut, buffers of 536 B and the like; against a simulated
                                        cluster and real Kafka
   firmware size [--check] [--save] [--target T]
                                        flash by crate, RAM, stack, instructions per reading
+  firmware stock                       what that image holds of the panic machinery if plain `cargo build` makes it
+  firmware peers [--target T]          the same job by klamm and by two MQTT clients: flash and static RAM side by side
+  npm build                            the npm package klamm, in target/npm/klamm
+  npm pack                             the same as a tarball, target/npm/klamm-VERSION.tgz, as it would be published
+  npm packed [--simulated | --real]    that tarball installed in an empty folder: three versions of Node, tsc, esbuild; into
+                                       a simulated cluster and real Kafka
+  npm size [--check] [--save]          what a user of it downloads
+  npm test                             its tests in Node, against a simulated cluster
+  workerd build                        the Worker of examples/worker as npm installs it, and how to serve it
+  workerd test                         it and the package in workerd, against real Kafka
+  demo [--brokers N]                   the page of examples/browser with real Kafka and a bridge; type `kill 2` and watch
+  browser site                         that page and the package in one folder, target/browser/site, for any server
+  browser test [NAME]                  its tests in Chromium
   docs [--check]                       write the documents that are made from code
 
 --check fails where a value is above its limit in xtask/limits.txt, or a document is stale; --save sets the limits anew.
@@ -95,6 +117,10 @@ fn main() -> ExitCode {
         "mutants" => mutants::main(rest),
         "link" => link::main(rest),
         "firmware" => firmware::main(rest),
+        "npm" => npm::main(rest),
+        "workerd" => workerd::main(rest),
+        "browser" => browser::main(rest),
+        "demo" => demo::main(rest),
         "docs" => docs::main(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -1,7 +1,7 @@
 //! What suites need from the machine, and how it gets there.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -13,9 +13,19 @@ pub(crate) enum Need {
     /// A JDK and Maven: real Kafka.
     Kafka,
     Node,
+    /// Its command, which makes certificates for tests of TLS.
+    OpenSsl,
+    /// The browser in which pages are tested.
+    Chromium,
+    /// A package from npm's registry, at exactly this version; [`node_package`] says where it is.
+    NodePackage(&'static str, &'static str),
+    /// Its package manager, which Debian has apart.
+    Npm,
     Valgrind,
     /// The emulator of boards with a Cortex-M.
     Qemu,
+    /// What makes text of defmt's frames: a program of cargo's, in the tree.
+    DefmtPrint,
     /// Compilers for C and C++ and make: libraries that judge us are built from their own sources.
     CCompiler,
     /// A part of the Rust toolchain that is run as `cargo NAME`: `fmt`, `clippy`.
@@ -56,7 +66,12 @@ fn look(need: Need) -> Result<()> {
             program("mvn", &["-version"], &["maven"])
         }
         Need::Node => program("node", &["--version"], &["nodejs"]),
+        Need::OpenSsl => program("openssl", &["version"], &["openssl"]),
+        Need::Chromium => program("chromium", &["--version"], &["chromium"]),
+        Need::NodePackage(name, version) => node_package(name, version).map(|_| ()),
+        Need::Npm => program("npm", &["--version"], &["npm"]),
         Need::Qemu => program("qemu-system-arm", &["--version"], &["qemu-system-arm"]),
+        Need::DefmtPrint => crate::defmt::decoder().map(|_| ()),
         Need::Valgrind => program("valgrind", &["--version"], &["valgrind"]),
         Need::CCompiler => {
             let packages = ["build-essential"];
@@ -74,6 +89,30 @@ fn program(name: &str, probe: &[&str], packages: &[&str]) -> Result<()> {
     apt_install(packages)
         .and_then(|()| if succeeds(name, probe) { Ok(()) } else { Err("it still does not run".into()) })
         .map_err(|why| format!("`{name}` is missing ({why})"))
+}
+
+/// The folder whose `node_modules` has this package, fetched by npm if it is not there yet. Each package has a folder of its
+/// own, so that none changes what another one gets.
+pub(crate) fn node_package(name: &str, version: &str) -> Result<PathBuf> {
+    let dir = crate::root().join("target/node").join(format!("{}-{version}", name.replace('/', "-")));
+    let manifest = dir.join("node_modules").join(name).join("package.json");
+    if manifest.exists() {
+        return Ok(dir);
+    }
+    program("npm", &["--version"], &["npm"])?;
+    let prefix = dir.display().to_string();
+    let package = format!("{name}@{version}");
+    let install =
+        ["install", "--prefix", &prefix, "--save-exact", "--no-audit", "--no-fund", "--loglevel=error", &package];
+    eprintln!("installing {package}");
+    let output = Command::new("npm").args(install).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("cannot run npm: {error}"))?;
+    if manifest.exists() {
+        return Ok(dir);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().find(|line| line.contains("code") || line.contains("ERR")).unwrap_or("no reason given");
+    Err(format!("the npm package {package} cannot be installed ({said})"))
 }
 
 fn component(name: &str) -> Result<()> {

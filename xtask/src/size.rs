@@ -56,6 +56,10 @@ pub(crate) fn main(args: &[String]) -> Result<ExitCode> {
         // Not saved: these are promises, not measurements.
         wrong.extend(limits.violations("program", &program, |_| true));
     }
+    match crate::npm::build() {
+        Ok(package) => wrong.extend(crate::npm::size::main(&package, [check, save]).err()),
+        Err(why) => println!("not measured: the npm package: {why}"),
+    }
     Ok(verdict(&wrong))
 }
 

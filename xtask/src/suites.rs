@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::browser::{ESBUILD, PLAYWRIGHT};
 use crate::needs::Need;
+use crate::npm::BINARYEN;
+use crate::npm::packed::{NODE_TYPES, NODES, TYPESCRIPT};
 use crate::step::Step;
 
 /// A test suite.
@@ -78,7 +81,7 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || {
             vec![
                 Step::cargo_test(
-                    "-p klamm-core --features alloc,lz4,librdkafka-partitioners --lib -- protocol:: record:: partitioner::",
+                    "-p klamm-core --features alloc,fast,lz4,librdkafka-partitioners --lib -- protocol:: record:: partitioner::",
                 ),
                 Step::cargo_test("-p klamm-sim vectors"),
             ]
@@ -121,7 +124,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "threeworlds",
-        about: "the same core over std, smoltcp and WebAssembly in Node; the same simulated traces on 32 bits and in Node",
+        about: "the same core over std, smoltcp and WebAssembly in Node; the same simulated traces on 32 bits, in Node and Chromium, and the vectors there",
         limit: minutes(30),
         steps: || {
             let needs = [Need::Target("wasm32-unknown-unknown"), Need::Node];
@@ -131,6 +134,9 @@ pub(crate) const SUITES: &[Suite] = &[
             vec![
                 Step::cargo_test("-p klamm-worlds").needs(&needs),
                 same("webassembly_gives_the_same_traces").needs(&needs),
+                same("chromium_gives_the_same_traces").needs(&needs).needs(&[Need::Chromium]),
+                Step::cargo_test("-p klamm-vectors -- --ignored in_node").needs(&needs),
+                Step::cargo_test("-p klamm-vectors -- --ignored in_chromium").needs(&needs).needs(&[Need::Chromium]),
                 same("thirty_two_bits_give_the_same_traces").needs(&[Need::Target("i686-unknown-linux-musl")]),
             ]
         },
@@ -141,9 +147,54 @@ pub(crate) const SUITES: &[Suite] = &[
         limit: minutes(15),
         steps: || {
             vec![
-                Step::cargo_test("-p klamm-embedded-io --features edge-nal,log"),
+                Step::cargo_test("-p klamm-embedded-io --features edge-nal,embassy-net,log"),
                 Step::cargo_test("-p klamm-embedded-io-tests"),
             ]
+        },
+    },
+    Suite {
+        name: "bridge",
+        about: "the WebSocket bridge: refusals, limits, 10^5 frames of all kinds, slow readers, TLS, signals, Node as its client",
+        limit: minutes(15),
+        steps: || vec![Step::cargo_test("-p klamm-bridge").needs(&[Need::CCompiler, Need::Node])],
+    },
+    Suite {
+        name: "wasm",
+        about: "the npm package in Node: records of all shapes into a simulated cluster, brokers killed, full buffers; its speed and size",
+        limit: minutes(10),
+        steps: || {
+            let needs = [Need::OpenSsl, Need::CCompiler];
+            // A workspace of its own, which the suites `fmt`, `clippy` and `unit` do not see.
+            let own = "--manifest-path wasm/klamm/Cargo.toml";
+            let apart = "--target-dir target/npm/module";
+            vec![
+                Step::cargo(&format!("fmt --check {own}")).needs(&[Need::Component("fmt")]),
+                Step::cargo(&format!("clippy {own} {apart} --all-targets -- -D warnings"))
+                    .needs(&[Need::Component("clippy")]),
+                Step::cargo_test(&format!("{own} {apart}")),
+                npm_package("npm test").needs(&needs),
+                npm_package("npm size --check").needs(&[Need::NodePackage(ESBUILD.0, ESBUILD.1)]),
+            ]
+        },
+    },
+    Suite {
+        name: "browser",
+        about: "Chromium: the demo page through the bridge into real Kafka while a broker is killed; the main thread's time, workers, a bundle, policies, refusals",
+        limit: minutes(10),
+        steps: || {
+            let packages = [PLAYWRIGHT, ESBUILD].map(|(name, version)| Need::NodePackage(name, version));
+            vec![npm_package("browser test").needs(&[Need::Chromium, Need::Kafka]).needs(&packages)]
+        },
+    },
+    Suite {
+        name: "npm",
+        about: "the npm package as a tarball, installed: three versions of Node, tsc, esbuild; into real Kafka, read back by its consumer",
+        limit: minutes(10),
+        steps: || {
+            let package = |(name, version)| Need::NodePackage(name, version);
+            let step = |args| npm_package(args).needs(&[Need::Npm]).needs(&NODES.map(package));
+            let tools = [TYPESCRIPT, NODE_TYPES, ESBUILD].map(package);
+            vec![step("npm packed --simulated").needs(&tools), step("npm packed --real").needs(&[Need::Kafka])]
         },
     },
     Suite {
@@ -153,6 +204,7 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || {
             let step = |target| Step::cargo("build -p klamm-core --no-default-features").target(target);
             let mut steps = Vec::from(BARE_TARGETS.map(step));
+            steps.push(Step::cargo("build -p klamm-core").target("thumbv6m-none-eabi"));
             // Its tests cannot be linked on a computer, so nothing else compiles it.
             let defmt = Step::cargo("build -p klamm-core --no-default-features --features defmt");
             steps.push(defmt.target("thumbv7m-none-eabi"));
@@ -163,20 +215,22 @@ pub(crate) const SUITES: &[Suite] = &[
             steps.push(smoltcp("--no-default-features --features medium-ip,proto-ipv6", "thumbv7m-none-eabi"));
             let embedded_io =
                 |features, target| Step::cargo(&format!("build -p klamm-embedded-io {features}")).target(target);
-            steps.extend(BOARDS.map(|target| embedded_io("--features edge-nal", target)));
+            steps.extend(BOARDS.map(|target| embedded_io("--features edge-nal,embassy-net", target)));
             steps.push(embedded_io("--features defmt,log", "thumbv7m-none-eabi"));
             steps
         },
     },
     Suite {
         name: "link",
-        about: "no allocator and no panic machinery in the smallest firmware",
+        about: "no allocator and no panic machinery in the smallest firmware, and of the latter no more in that of stock Rust",
         limit: minutes(15),
-        steps: || vec![Step::xtask("link").needs(&[Need::Target("thumbv7m-none-eabi")])],
+        steps: || {
+            ["link", "firmware stock"].map(|args| Step::xtask(args).needs(&[Need::Target("thumbv7m-none-eabi")])).into()
+        },
     },
     Suite {
         name: "firmware",
-        about: "a Cortex-M3 in QEMU publishes to a simulated cluster; brokers killed, the cable cut, tiny buffers; its size",
+        about: "a Cortex-M3 in QEMU publishes to a simulated cluster, by one loop or embassy's tasks; brokers killed, the cable cut; its size",
         limit: minutes(20),
         steps: || {
             let needs = [Need::Qemu, Need::Target("thumbv7m-none-eabi")];
@@ -184,10 +238,14 @@ pub(crate) const SUITES: &[Suite] = &[
                 Step::cargo_test("-p klamm-firmware-app -p klamm-firmware-tests"),
                 Step::xtask("firmware test --simulated").needs(&needs),
                 Step::xtask("firmware size --check").needs(&needs),
+                Step::xtask("firmware test --variant embassy --simulated").needs(&needs),
+                Step::xtask("firmware size --variant embassy --check").needs(&needs),
                 Step::xtask("firmware run --target thumbv6m-none-eabi")
                     .needs(&[Need::Qemu, Need::Target("thumbv6m-none-eabi")]),
                 Step::xtask("firmware size --check --target riscv32imc-unknown-none-elf")
                     .needs(&[Need::Target("riscv32imc-unknown-none-elf")]),
+                Step::xtask("firmware run --defmt --records 300").needs(&needs).needs(&[Need::DefmtPrint]),
+                Step::xtask("firmware peers").needs(&[Need::Target("thumbv7m-none-eabi")]),
             ]
         },
     },
@@ -197,7 +255,18 @@ pub(crate) const SUITES: &[Suite] = &[
         limit: minutes(20),
         steps: || {
             let needs = [Need::Qemu, Need::Kafka, Need::Target("thumbv7m-none-eabi")];
-            vec![Step::xtask("firmware test --real").needs(&needs)]
+            let test = |args: &str| Step::xtask(&format!("firmware test --real{args}")).needs(&needs);
+            vec![test(""), test(" --variant embassy")]
+        },
+    },
+    Suite {
+        name: "workerd",
+        about: "examples/worker in workerd: HTTP requests become records in real Kafka by TCP, TLS and the bridge, read back by its consumer",
+        limit: minutes(10),
+        steps: || {
+            let (name, version) = crate::workerd::WORKERD;
+            let needs = [Need::OpenSsl, Need::Kafka, Need::CCompiler, Need::NodePackage(name, version)];
+            vec![npm_package("workerd test").needs(&needs)]
         },
     },
     Suite {
@@ -251,7 +320,7 @@ pub(crate) const SUITES: &[Suite] = &[
     },
     Suite {
         name: "size-gate",
-        about: "RAM and flash within their limits",
+        about: "RAM, flash, programs and the npm package within their limits",
         limit: minutes(20),
         steps: || vec![Step::xtask("size --check").needs(&[Need::Target("thumbv7m-none-eabi")])],
     },
@@ -268,8 +337,18 @@ fn real_kafka(which: &str) -> Step {
     Step::cargo_test(&format!("-p klamm-real-kafka --release {which} -- --test-threads=1")).needs(&[Need::Kafka])
 }
 
+/// A step that builds the npm package.
+fn npm_package(args: &str) -> Step {
+    let (name, version) = BINARYEN;
+    Step::xtask(args).needs(&[Need::Node, Need::Target("wasm32-unknown-unknown"), Need::NodePackage(name, version)])
+}
+
 fn unit_steps() -> Vec<Step> {
-    let mut steps = vec![Step::cargo_test("-p klamm-core --no-default-features")];
+    let mut steps = vec![
+        Step::cargo_test("-p klamm-core --no-default-features"),
+        // Of a board's core too, most tests want a heap.
+        Step::cargo_test("-p klamm-core --no-default-features --features alloc"),
+    ];
     let features = core_features();
     if !features.is_empty() {
         let all = features.join(",");
