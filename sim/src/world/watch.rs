@@ -85,6 +85,16 @@ struct Frozen {
 }
 
 impl Frozen {
+    fn of(batch: &SeenBatch) -> Self {
+        Self {
+            crc: batch.crc,
+            records: batch.records,
+            bytes: batch.bytes,
+            refused: batch.error_code != crate::error::NONE && !batch.appended,
+            too_large: batch.error_code == crate::error::MESSAGE_TOO_LARGE,
+        }
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         (self.crc, self.records, self.bytes) == (other.crc, other.records, other.bytes)
     }
@@ -197,6 +207,7 @@ impl Watch {
         for batch in &request.batches {
             if batch.topic.is_empty() {
                 self.codes.insert((None, batch.partition, batch.error_code));
+                self.found_too_large(batch);
                 continue;
             }
             let topic = self.topic(&batch.topic);
@@ -274,14 +285,12 @@ impl Watch {
                 self.frozen.remove(&name);
             }
         }
-        let refused = batch.error_code != crate::error::NONE && !batch.appended;
-        let too_large = batch.error_code == crate::error::MESSAGE_TOO_LARGE;
-        let now = Frozen { crc: batch.crc, records: batch.records, bytes: batch.bytes, refused, too_large };
+        let now = Frozen::of(batch);
         let known = self.frozen.entry(name).or_default();
         // One that was seen before may arrive late, behind those that took its place.
         if let Some(before) = known.iter_mut().find(|before| before.is_same(&now)) {
-            before.refused &= refused;
-            before.too_large |= too_large;
+            before.refused &= now.refused;
+            before.too_large |= now.too_large;
             return Ok(false);
         }
         if let Some(before) = known.iter().find(|before| !before.may_become(&now)) {
@@ -289,6 +298,20 @@ impl Watch {
         }
         known.push(now);
         Ok(true)
+    }
+
+    /// The script may have a broker call a batch too large whose topic it does not know any more: the producer splits it, and the
+    /// topic that it was frozen in must know.
+    fn found_too_large(&mut self, batch: &SeenBatch) {
+        let now = Frozen::of(batch);
+        if !now.too_large {
+            return;
+        }
+        for topic in self.topics.values() {
+            let name = (*topic, batch.partition, batch.producer_id, batch.producer_epoch, batch.base_sequence);
+            let known = self.frozen.get_mut(&name).into_iter().flatten();
+            known.filter(|before| before.is_same(&now)).for_each(|before| before.too_large = true);
+        }
     }
 
     /// Counts what the producer may have heard of leaders.
