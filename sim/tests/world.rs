@@ -92,6 +92,18 @@ fn a_cable_can_fail_in_one_direction() {
     }
 }
 
+/// A number alone sends its reader to Kafka's tables.
+#[test]
+#[should_panic(expected = "1 of 1 records failed; the first: not delivered within delivery.timeout.ms; last error \
+                           UNKNOWN_TOPIC_OR_PARTITION (3) (NotWritten)")]
+fn what_was_not_delivered_is_told_by_name() {
+    let mut world = World::new(WorldOptions::seeded(1));
+    let topic = world.topic("nobody-made-it");
+    world.send_value(topic, "v").unwrap();
+    assert!(world.run_until_settled(120_001));
+    world.assert_delivered();
+}
+
 #[test]
 fn a_forgotten_connection_swallows_what_is_sent() {
     for reset in [None, Some(2_000_000)] {

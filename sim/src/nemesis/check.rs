@@ -5,8 +5,8 @@ use crate::world::{World, WorldOptions};
 
 /// Time for what still hangs after the last record has its outcome: connections to be closed, memory to be freed.
 const GRACE_MS: u64 = 60_000;
-/// Simulated time in which the code has to come to its end, unless the options say otherwise: a day.
-const LONGEST_MS: u64 = 24 * 3_600_000;
+/// Simulated time in which the code has to come to its end, unless the options say otherwise: an hour, which takes seconds.
+const LONGEST_MS: u64 = 3_600_000;
 
 /// Runs code in one hostile world per seed ([`WorldOptions::hostile`]); then each world is calmed, and must do what klamm promises: every record
 /// has its one outcome within `delivery.timeout.ms`, all memory is free again, and the logs agree with what was told.
@@ -28,7 +28,7 @@ const LONGEST_MS: u64 = 24 * 3_600_000;
 /// });
 /// ```
 ///
-/// Code that has not come to its end after a day of simulated time fails, too ([`WorldOptions::ends_after_ms`]).
+/// Code that has not come to its end after an hour of simulated time fails, too ([`WorldOptions::ends_after_ms`]).
 ///
 /// A failure prints the seed, the troubles it had, and the last lines of what happened. The environment repeats it:
 ///

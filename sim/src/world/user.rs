@@ -129,7 +129,9 @@ impl World {
             let failed = stats.records_accepted - stats.records_delivered;
             let first =
                 self.ledger.entries().iter().find_map(|entry| entry.outcome.filter(|told| !told.is_delivered()));
-            self.fail(format_args!("{failed} of {} records failed; the first: {first:?}", stats.records_accepted));
+            let why = first.and_then(|told| Some(format!(": {} ({:?})", told.error()?, told.fate()?)));
+            let (why, all) = (why.unwrap_or_default(), stats.records_accepted);
+            self.fail(format_args!("{failed} of {all} records failed; the first{why}: {first:?}"));
         }
     }
 
