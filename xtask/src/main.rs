@@ -54,7 +54,7 @@ cargo xtask COMMAND
                                        many threads, too little CPU, many producers; every outcome is checked
   soak [--minutes N] [--rate N] [--cut-every SECONDS]
                                        a long run while connections break; memory must stay flat
-  sim [--seeds N] [--seed S] [--fresh] [--minutes M] [--jobs N] [--trace] [--shrink] [--without A,B]
+  sim [--seeds N] [--seed S] [--fresh] [--minutes M] [--jobs N] [--trace] [--shrink] [--without A,B] [--board]
                                        simulated worlds in which much goes wrong, each from one seed; --help says more
   chaos [--minutes N] [--seed N] [--producers N] [--rate N] [--kill-every SECONDS] [--version V]
                                        real Kafka while brokers are killed, paused and cut off; Kafka's own consumer
@@ -69,8 +69,9 @@ cargo xtask COMMAND
   mutants --simulation [--seeds N] [NAME...]
                                        the same faults in random worlds: chance must find them (slow)
   link                                 check that this firmware links no allocator and no panic machinery
-  firmware build [--target T] [--defmt]
-                                       the sensor's image for a Cortex-M3 with 64 KiB of RAM (examples/firmware)
+  firmware build [--variant embassy] [--target T] [--defmt]
+                                       the sensor's image for a Cortex-M3 with 64 KiB of RAM (examples/firmware); `run`,
+                                       `test`, `size` take --variant, too: polled, if nothing is said, or embassy
   firmware run [--bootstrap-server 10.0.2.2:P] [--topic T] [--records N] [--partitions N] [--idle MS] [--defmt]
                                        boot it in QEMU and publish readings, to a simulated cluster if no server is given,
                                        whose log must hold each of them once and in order; --defmt: its messages by defmt
