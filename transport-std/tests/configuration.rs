@@ -46,6 +46,29 @@ fn errors_name_the_property() {
     }
 }
 
+/// Tables that no machine holds were a panic of `build`.
+#[test]
+fn limits_beyond_all_memory_are_named() {
+    type Change = fn(&mut Limits);
+    let changes: [(&str, Change); 9] = [
+        ("buffer.memory", |limits| limits.buffer_memory = usize::MAX),
+        ("Limits::batches", |limits| limits.batches = usize::MAX),
+        ("Limits::partitions", |limits| limits.partitions = usize::MAX),
+        ("Limits::topics", |limits| limits.topics = usize::MAX),
+        ("Limits::brokers", |limits| limits.brokers = usize::MAX),
+        ("Limits::connections", |limits| limits.connections = usize::MAX),
+        ("Limits::topic_bytes", |limits| limits.topic_bytes = usize::MAX),
+        ("Limits::host_bytes", |limits| limits.host_bytes = usize::MAX),
+        ("Limits::scratch_bytes", |limits| limits.scratch_bytes = usize::MAX),
+    ];
+    for (name, change) in changes {
+        let mut limits = Limits { buffer_memory: 1 << 20, ..Limits::default() };
+        change(&mut limits);
+        let error = Producer::builder().bootstrap_servers("a:1").limits(limits).build().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{name}: expected as much memory as there is")), "{error}");
+    }
+}
+
 #[test]
 fn warnings_are_told_and_the_producer_starts() {
     let (told, hears) = std::sync::mpsc::channel();

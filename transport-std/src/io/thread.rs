@@ -63,12 +63,7 @@ fn prepare(settings: Builder, limits: &Limits) -> Result<Io, ConfigError> {
         codecs,
     };
     let linger = (config.acks == Acks::None).then_some(LINGER);
-    // Asked for first: an allocation that fails would end the process.
-    if Vec::<u8>::new().try_reserve_exact(limits.buffer_memory).is_err() {
-        let value = limits.buffer_memory.to_string();
-        let expected = "as much memory as there is".into();
-        return Err(ConfigError::Invalid { name: "buffer.memory".into(), value, expected });
-    }
+    ask_for_memory(limits)?;
     let core = klamm_core::Producer::new(config, Storage::heap(limits), crate::seed::seed(), Instant::ZERO)?;
     events::started(&announced, limits.buffer_memory);
     let origin = std::time::Instant::now();
@@ -96,6 +91,31 @@ fn prepare(settings: Builder, limits: &Limits) -> Result<Io, ConfigError> {
         jobs: false,
         names: Names::new(),
     })
+}
+
+/// Asked for first: an allocation that fails would end the process.
+fn ask_for_memory(limits: &Limits) -> Result<(), ConfigError> {
+    /// About what a slot takes; texts come on top.
+    const SLOT: usize = 256;
+    let Limits { topics, brokers, connections, topic_bytes, host_bytes, scratch_bytes, .. } = *limits;
+    let parts = [
+        ("buffer.memory", limits.buffer_memory, 1),
+        ("Limits::batches", limits.batches, SLOT),
+        ("Limits::partitions", limits.partitions, SLOT),
+        ("Limits::topics", topics, SLOT),
+        ("Limits::brokers", brokers, SLOT),
+        ("Limits::connections", connections, SLOT),
+        ("Limits::topic_bytes", topic_bytes, topics.max(1)),
+        ("Limits::host_bytes", host_bytes, brokers.max(1)),
+        ("Limits::scratch_bytes", scratch_bytes, connections.max(1)),
+    ];
+    for (name, value, times) in parts {
+        if Vec::<u8>::new().try_reserve_exact(value.saturating_mul(times)).is_err() {
+            let (value, expected) = (value.to_string(), "as much memory as there is".into());
+            return Err(ConfigError::Invalid { name: name.into(), value, expected });
+        }
+    }
+    Ok(())
 }
 
 /// Something that happened, to be told to the core.
