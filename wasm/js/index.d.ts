@@ -32,7 +32,7 @@ export interface RecordMetadata {
 export type Property = string | number | boolean | readonly string[] | undefined;
 
 export interface ProducerOptions {
-  /** `host:port`, IPv6 in brackets. */
+  /** `host:port`, IPv6 in brackets; no URLs. */
   'bootstrap.servers': string | readonly string[];
   /**
    * How bytes get to brokers. In Node `net` (the default) or `websocket` (Node 22 or later); in browsers `websocket`; in workerd

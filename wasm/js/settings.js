@@ -57,6 +57,16 @@ function text(name, value) {
   return list.join().trim();
 }
 
+// The module would take the scheme of a URL for the name of a listener and drop it, and could only count the entry that is wrong.
+function servers(name, list) {
+  for (const entry of list.split(',')) {
+    const server = entry.trim();
+    const port = /^(?:\[[^\]]+\]|[^\s:/@]+):(\d+)$/.exec(server)?.[1];
+    // A URL may hold a password.
+    if (server && !(port > 0 && port < 65_536)) throw wrong(name, `\`${server.replace(/.*@/, '…@')}\` is not host:port`);
+  }
+}
+
 function whole(name, value) {
   if (/^[0-9]+$/.test(value) && Number(value) <= LARGEST) return Number(value);
   throw wrong(name, `\`${value}\` is not a whole number from 0 to ${LARGEST}`);
@@ -81,6 +91,7 @@ export function staged(options) {
     if (!kind) throw wrong(name, 'there is no such property, or klamm for JavaScript does not have it');
     const given = text(name, value);
     if (given === '' && kind === String) continue; // the default
+    if (number === 0) servers(name, given);
     u32(number);
     if (kind === String) {
       const utf8 = encoder.encode(given);

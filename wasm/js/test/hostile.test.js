@@ -160,6 +160,29 @@ test('wrong options are refused by name', () => {
   }
 });
 
+test('a server that is no host:port is refused by its own text', () => {
+  const right = ['a:1', ' b.example:65535 ', '10.0.0.1:9092', '[::1]:9092', 'b\u00fccher.example:9092'];
+  for (const wrong of [
+    'http://localhost:9092', 'kafka://localhost:9092', 'https://localhost', 'SSL://localhost:9093', 'localhost:9092/path', 'localhost',
+    'localhost:', ':9092', 'localhost:0', 'localhost:65536', 'localhost:9092x', '::1:9092', 'two words:9092', 'localhost:9092;b:1', '"localhost:9092"',
+  ]) {
+    for (const servers of [wrong, [...right, wrong], [...right, wrong].join()]) {
+      assert.throws(() => new Producer({ 'bootstrap.servers': servers }), (error) => {
+        assert.ok(error instanceof KafkaError, String(error?.stack));
+        assert.deepEqual([error.name, error.message], ['INVALID_CONFIG', `bootstrap.servers: \`${wrong}\` is not host:port`]);
+        return true;
+      });
+    }
+  }
+  // A URL may hold a password, which no log should have.
+  assert.throws(() => new Producer({ 'bootstrap.servers': 'kafka://user:secret@localhost:9092' }), (error) => {
+    assert.match(error.message, /^bootstrap\.servers: .*localhost:9092/);
+    assert.doesNotMatch(error.message, /secret/);
+    return true;
+  });
+  open.push(new Producer({ 'bootstrap.servers': right }), new Producer({ 'bootstrap.servers': `,${right.join()},` }));
+});
+
 test('bytes that are given away while others are looked at fail alone', { timeout: 30_000 }, async () => {
   const name = await topic();
   const klamm = producer();
