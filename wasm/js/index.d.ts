@@ -126,7 +126,7 @@ export class Producer extends EventTarget implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void>;
 
-  /** Something a person may want to know: no server can be reached, a topic is not allowed, … Attempts go on. */
+  /** Something a person may want to know: no server can be reached, a topic is not there or not allowed, … Attempts go on. */
   addEventListener(type: 'problem', listener: ((event: ProblemEvent) => void) | null, options?: Listening[2]): void;
   addEventListener(...listening: Listening): void;
 }

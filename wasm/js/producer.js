@@ -31,13 +31,22 @@ class ProblemEvent extends Event {
   }
 }
 
+/** Gives an error its cause, if there is one that says something. */
+function explain(error, cause) {
+  if (cause?.message) {
+    error.cause = cause;
+    error.message += `: ${cause.message}`;
+  }
+  return error;
+}
+
 export class Producer extends EventTarget {
   #core;
   #connections;
   #maxBlock;
   /** Above this bound of its size no record can be sent. */
   #maxStaged;
-  /** By name and by number: `{ name, number, queue }`. */
+  /** By name and by number: `{ name, number, queue, error }`. */
   #topics = new Map();
   #numbers = [];
   /** Topics whose queue is not empty. */
@@ -335,6 +344,8 @@ export class Producer extends EventTarget {
       if (refusal === Refusal.FOREVER) {
         const error = reader.failure('not-written');
         this.#refuse(queue.shift(), error);
+      } else if (refusal === Refusal.TOPIC && topic.error?.retriable === false) {
+        this.#refuseAll(queue, topic.error); // it waits in vain
       } else if (refusal !== Refusal.NONE) {
         return;
       } else if (accepted < count) {
@@ -375,6 +386,13 @@ export class Producer extends EventTarget {
   #refuse(item, error) {
     this.#leave(item);
     item.sink.fail(item.position, error);
+  }
+
+  #refuseAll(queue, error) {
+    while (queue.length > 0) {
+      const item = queue.shift();
+      if (!item.gone) this.#refuse(item, error);
+    }
   }
 
   #accepted(item, batch, index, timestamp) {
@@ -471,7 +489,7 @@ export class Producer extends EventTarget {
       if (tag === Tag.DELIVERED || tag === Tag.FAILED) {
         this.#outcome(list, tag === Tag.DELIVERED);
       } else if (tag === Tag.TOPIC) {
-        list.u32();
+        this.#look(this.#numbers[list.u32()], list);
         room = true;
       } else if (tag === Tag.ROOM) {
         room = true;
@@ -488,13 +506,16 @@ export class Producer extends EventTarget {
     if (room) this.#drainAll();
   }
 
+  // What keeps a topic's metadata away is told each time that it is another.
+  #look(topic, list) {
+    topic.error = list.u32() === 1 ? list.failure('not-written') : undefined;
+    if (topic.error) this.#problem(topic.error);
+  }
+
   // The module knows why in a word; the transport may know more.
   #problem(error) {
     const { cause } = this.#connections;
-    if (error.name === 'UNREACHABLE' && cause?.message) {
-      error.cause = cause;
-      error.message += `: ${cause.message}`;
-    }
+    if (error.name === 'UNREACHABLE') explain(error, cause);
     this.dispatchEvent(new ProblemEvent(error));
   }
 
@@ -562,7 +583,7 @@ export class Producer extends EventTarget {
         const item = queue.shift();
         if (item.gone) continue;
         const text = `no space, or no metadata of topic ${topic.name}, within max.block.ms`;
-        this.#refuse(item, failure('MAX_BLOCK_EXCEEDED', text, { retriable: true }));
+        this.#refuse(item, explain(failure('MAX_BLOCK_EXCEEDED', text, { retriable: true }), topic.error));
       }
       if (queue.length === 0) this.#stuck.delete(topic);
     }
@@ -571,12 +592,7 @@ export class Producer extends EventTarget {
 
   // Every record that waits fails.
   #giveUp(error) {
-    for (const { queue } of this.#topics.values()) {
-      while (queue.length > 0) {
-        const item = queue.shift();
-        if (!item.gone) this.#refuse(item, error);
-      }
-    }
+    for (const { queue } of this.#topics.values()) this.#refuseAll(queue, error);
     this.#stuck.clear();
     this.#rest();
   }

@@ -439,3 +439,40 @@ test('a topic too many is refused, and a topic that is not there fails in time; 
   assert.equal((await klamm.send({ topic: names[0], value: 'v' })).offset, 1n);
   await klamm.close();
 });
+
+test('a topic that is not there is told of at once, and again by the records that waited for it', { timeout: 30_000 }, async () => {
+  const klamm = producer({ 'max.block.ms': 2_000, 'delivery.timeout.ms': 2_500, 'request.timeout.ms': 1_000 });
+  const told = [];
+  const from = performance.now();
+  klamm.addEventListener('problem', ({ error }) => told.push({ error, after: performance.now() - from }));
+  const [plain, keyed] = (await Promise.allSettled([
+    klamm.send({ topic: 'missing', value: 'v' }), klamm.send({ topic: 'missing', key: 'k', value: 'v' }),
+  ])).map(({ reason }) => reason);
+  assert.equal(told.length, 1, 'once, however often it is asked about');
+  const [{ error, after: waited }] = told;
+  assert.deepEqual([error.name, error.code, error.retriable], ['UNKNOWN_TOPIC_OR_PARTITION', 3, true]);
+  assert.match(error.message, /topic missing/);
+  assert.ok(waited < 1_000, `after ${waited} ms`);
+  assert.deepEqual([keyed.name, keyed.cause, plain.name], ['MAX_BLOCK_EXCEEDED', error, 'DELIVERY_TIMEOUT']);
+  assert.match(keyed.message, /UNKNOWN_TOPIC_OR_PARTITION/);
+  // It can come yet: there is nothing to tell then, and no reason left.
+  const late = klamm.send({ topic: 'missing', key: 'k', value: 'v' });
+  await cluster.ask('topic', 'missing', 1);
+  assert.equal((await late).offset, 0n);
+  assert.equal(told.length, 1);
+  await klamm.close();
+});
+
+test('a topic that can never be is refused at once, with key and without', { timeout: 30_000 }, async () => {
+  const klamm = producer();
+  const told = [];
+  klamm.addEventListener('problem', ({ error }) => told.push(error.name));
+  const from = performance.now();
+  const records = [{ value: 'v' }, { key: 'k', value: 'v' }, { key: 'k', value: 'w' }, { partition: 0, value: 'v' }];
+  const refused = { name: 'INVALID_TOPIC_EXCEPTION', code: 17, retriable: false, fate: 'not-written' };
+  await Promise.all(records.map((record) => assert.rejects(klamm.send({ topic: 'not legal!', ...record }), refused)));
+  await assert.rejects(klamm.send({ topic: 'not legal!', key: 'k', value: 'v' }), refused);
+  assert.ok(performance.now() - from < 5_000, 'long before max.block.ms');
+  assert.deepEqual(told, ['INVALID_TOPIC_EXCEPTION']);
+  await klamm.close();
+});

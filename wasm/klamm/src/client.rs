@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use klamm_core::{
-    Action, BatchOutcome, ConnId, Disconnect, Event, Fate, Instant, Producer, Record, SendError, Storage, Target,
-    TopicId,
+    Action, BatchOutcome, ConnId, Disconnect, ErrorCode, Event, Fate, Instant, Problem, Producer, Record, SendError,
+    Storage, Target, TopicId,
 };
 
 use crate::failure::Failure;
@@ -204,22 +204,37 @@ impl Client {
         while let Some(event) = self.producer.poll_event() {
             match event {
                 Event::Batch(outcome) => self.outcome(&outcome, out),
-                Event::Topic(topic) => {
-                    if let Some(number) = self.number(topic) {
-                        out.u32(tag::TOPIC);
-                        out.u32(number);
-                    }
-                }
+                Event::Topic(topic) => self.topic_changed(topic, out),
                 Event::Writable => out.u32(tag::ROOM),
                 Event::Flushed => out.u32(tag::FLUSHED),
+                // Told with the topic.
+                Event::Problem(Problem::Topic(..)) => {}
                 Event::Problem(problem) => {
                     out.u32(tag::PROBLEM);
-                    Failure::problem(&problem, &self.producer).write(out);
+                    Failure::problem(&problem).write(out);
                 }
                 Event::Closed => out.u32(tag::CLOSED),
                 _ => {}
             }
         }
+    }
+
+    fn topic_changed(&self, topic: TopicId, out: &mut Words) {
+        if let Some(number) = self.number(topic) {
+            out.u32(tag::TOPIC);
+            out.u32(number);
+            let failure = self.topic_failure(topic);
+            out.u32(failure.is_some().into());
+            if let Some(failure) = failure {
+                failure.write(out);
+            }
+        }
+    }
+
+    /// What keeps the topic's metadata away.
+    fn topic_failure(&self, topic: TopicId) -> Option<Failure> {
+        let error = self.producer.topic_error(topic);
+        (error != ErrorCode::NONE).then(|| Failure::topic(self.producer.topic_name(topic).unwrap_or("?"), error))
     }
 
     fn outcome(&self, outcome: &BatchOutcome, out: &mut Words) {

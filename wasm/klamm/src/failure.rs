@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use klamm_core::{DeliveryError, Disconnect, ErrorCode, Problem, Producer, SendError};
+use klamm_core::{DeliveryError, Disconnect, ErrorCode, Problem, SendError};
 
 use crate::words::Words;
 
@@ -82,9 +82,13 @@ impl Failure {
         }
     }
 
-    /// Something that a person should know.
-    pub(crate) fn problem(problem: &Problem, producer: &Producer<'_>) -> Self {
-        let topic = |id| producer.topic_name(id).unwrap_or("?");
+    /// The topic has no metadata.
+    pub(crate) fn topic(name: &str, error: ErrorCode) -> Self {
+        Self::of_kafka(error, error.is_retriable(), format!("topic {name}: {error}"))
+    }
+
+    /// Something that a person should know, but for what a topic has.
+    pub(crate) fn problem(problem: &Problem) -> Self {
         let other = |name, retriable, text: &str| Self::new(code::PROBLEM, name, retriable, text);
         match *problem {
             Problem::Unreachable(why) => {
@@ -95,7 +99,6 @@ impl Failure {
                 other("PROTOCOL", true, &format!("a server does not behave like a Kafka broker: {error}; trying on"))
             }
             Problem::Fatal(code) => Self::of_kafka(code, false, format!("the producer cannot go on: {code}")),
-            Problem::Topic(id, code) => Self::of_kafka(code, false, format!("topic {}: {code}", topic(id))),
             Problem::TooManyBrokers => {
                 other("TOO_MANY_BROKERS", true, "too many brokers: some partitions have to wait")
             }

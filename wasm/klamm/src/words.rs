@@ -15,7 +15,7 @@ pub(crate) mod tag {
     pub(crate) const DELIVERED: u32 = 4;
     /// Batch, first index, count, topic, partition, fate (1: unknown), the record to blame (−1 if none was named), failure.
     pub(crate) const FAILED: u32 = 5;
-    /// Topic: its partitions are known, or its error changed.
+    /// Topic, whether it has an error (1), that as a failure: its partitions are known, or its error changed.
     pub(crate) const TOPIC: u32 = 6;
     /// There is room again.
     pub(crate) const ROOM: u32 = 7;
