@@ -102,6 +102,7 @@ export class Connections {
   }
 
   close(slot) {
+    this.cause = undefined; // if that is the module's trouble, no stream is to blame
     const stream = this.#streams[slot];
     this.#streams[slot] = undefined;
     shut(stream);

@@ -49,6 +49,8 @@ export class Producer extends EventTarget {
   /** By name and by number: `{ name, number, queue, error }`. */
   #topics = new Map();
   #numbers = [];
+  /** What was told of servers first since one answered, and how many answers there had been: `{ error, answers }`. */
+  #trouble;
   /** Topics whose queue is not empty. */
   #stuck = new Set();
   #waitingBytes = 0;
@@ -512,9 +514,23 @@ export class Producer extends EventTarget {
     if (topic.error) this.#problem(topic.error);
   }
 
+  // Why no server answers; nothing once one did.
+  get #silence() {
+    return this.#trouble && this.#trouble.answers === this.#answers ? this.#trouble.error : undefined;
+  }
+
+  get #answers() {
+    return this.metrics().metadataRefreshes;
+  }
+
   // The module knows why in a word; the transport may know more.
   #problem(error) {
     const { cause } = this.#connections;
+    // Who speaks no Kafka counts as not reached, but that is not why.
+    if (['UNREACHABLE', 'PROTOCOL'].includes(error.name) && !this.#silence) {
+      // Failures of records are shown to others: addresses, which the transport's words have, stay in the cause's cause.
+      this.#trouble = { error: new KafkaError(error.message, { ...error, cause }), answers: this.#answers };
+    }
     if (error.name === 'UNREACHABLE') explain(error, cause);
     this.dispatchEvent(new ProblemEvent(error));
   }
@@ -537,6 +553,7 @@ export class Producer extends EventTarget {
       const fate = list.u32() === 1 ? 'unknown' : 'not-written';
       list.i32(); // the record to blame
       const error = list.failure(fate);
+      if (error.name === 'DELIVERY_TIMEOUT') explain(error, this.#silence);
       for (let index = 0; index < count; index += 1) {
         const { sink, position } = accepted.items[first + index];
         sink.fail(position, error);
@@ -577,13 +594,14 @@ export class Producer extends EventTarget {
 
   // Records that waited max.block.ms.
   #expire(at) {
+    const silence = this.#silence;
     for (const topic of [...this.#stuck]) {
       const { queue } = topic;
       while (queue.length > 0 && (queue.first.gone || queue.first.deadline <= at)) {
         const item = queue.shift();
         if (item.gone) continue;
         const text = `no space, or no metadata of topic ${topic.name}, within max.block.ms`;
-        this.#refuse(item, explain(failure('MAX_BLOCK_EXCEEDED', text, { retriable: true }), topic.error));
+        this.#refuse(item, explain(failure('MAX_BLOCK_EXCEEDED', text, { retriable: true }), topic.error ?? silence));
       }
       if (queue.length === 0) this.#stuck.delete(topic);
     }

@@ -476,3 +476,52 @@ test('a topic that can never be is refused at once, with key and without', { tim
   assert.deepEqual(told, ['INVALID_TOPIC_EXCEPTION']);
   await klamm.close();
 });
+
+test('what fails because nobody answers says why, and what is over is not told any more', { timeout: 30_000 }, async () => {
+  const name = await topic();
+  let way = 'shut';
+  const transport = by((connect, host, port, on) => {
+    if (way === 'shut') {
+      setTimeout(() => on.onclose('refused', new Error('the door is shut')));
+      return { write() {}, close() {} };
+    }
+    const stream = connect(host, port, on);
+    return { write: (bytes) => (way === 'open' ? stream.write(bytes) : true), close: () => stream.close() };
+  });
+  const klamm = producer({ transport, 'max.block.ms': 1_000, 'delivery.timeout.ms': 1_500, 'request.timeout.ms': 500 });
+  const told = [];
+  klamm.addEventListener('problem', ({ error }) => told.push(error.message));
+  const failed = async (...records) =>
+    (await Promise.allSettled(records.map((record) => klamm.send({ topic: name, value: 'v', ...record })))).map(({ reason }) => reason);
+  const errors = await failed({}, { key: 'k' });
+  assert.deepEqual(errors.map((error) => error.name), ['DELIVERY_TIMEOUT', 'MAX_BLOCK_EXCEEDED']);
+  assert.match(told.join(), /the door is shut/);
+  for (const { message, cause } of errors) {
+    assert.match(message, /no bootstrap server can be reached \(refused\)/);
+    assert.doesNotMatch(message, /door/, 'what hosts say has addresses, and a failure may be shown to anyone');
+    assert.deepEqual([cause.name, cause.cause.message], ['UNREACHABLE', 'the door is shut']);
+  }
+  way = 'open';
+  await klamm.send({ topic: name, value: 'v' });
+  way = 'mute';
+  told.length = 0;
+  const [{ message }] = await failed({});
+  assert.doesNotMatch([message, ...told].join(), /door/);
+  await klamm.close({ timeout: 0 });
+});
+
+test('a server that speaks no Kafka is named as the reason', { timeout: 30_000 }, async () => {
+  const transport = {
+    connect(_host, _port, on) {
+      setTimeout(() => on.onopen());
+      return { write: () => setTimeout(() => on.ondata(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))) && true, close() {} };
+    },
+  };
+  const klamm = producer({ transport, 'delivery.timeout.ms': 1_000, 'request.timeout.ms': 500 });
+  await assert.rejects(klamm.send({ topic: 't', value: 'v' }), (error) => {
+    assert.deepEqual([error.name, error.cause?.name], ['DELIVERY_TIMEOUT', 'PROTOCOL']);
+    assert.match(error.message, /does not behave like a Kafka broker/);
+    return true;
+  });
+  await klamm.close({ timeout: 0 });
+});
