@@ -13,7 +13,10 @@ export interface ProducerRecord {
   value: Content;
   /** As an object, a `Map`, or pairs, whose names may repeat. */
   headers?: Record<string, HeaderContent> | Iterable<readonly [string, HeaderContent]>;
-  /** 0 and up; without it Kafka's default partitioner decides. */
+  /**
+   * 0 and up; without it Kafka's default partitioner decides. Records without key that are sent before the topic's metadata came
+   * go to one partition.
+   */
   partition?: number;
   /** Unix milliseconds; without it the time of `send`. */
   timestamp?: number | Date;

@@ -477,6 +477,16 @@ test('a topic that can never be is refused at once, with key and without', { tim
   await klamm.close();
 });
 
+test('records without key from before the first metadata share a partition, later ones are spread', { timeout: 30_000 }, async () => {
+  const name = await topic(8);
+  const klamm = producer({ 'batch.size': 1_000 });
+  const records = Array.from({ length: 1_000 }, () => ({ topic: name, value: 'x'.repeat(50) }));
+  const partitions = async () => new Set((await klamm.sendBatch(records)).map(({ partition }) => partition)).size;
+  assert.equal(await partitions(), 1);
+  assert.ok((await partitions()) > 1);
+  await klamm.close();
+});
+
 test('what fails because nobody answers says why, and what is over is not told any more', { timeout: 30_000 }, async () => {
   const name = await topic();
   let way = 'shut';
