@@ -142,6 +142,8 @@ export interface ProblemEvent extends Event {
 }
 
 export class KafkaError extends Error {
+  /** Only klamm makes them. */
+  private constructor();
   /** Kafka's number for it; below −100 one of klamm's own. */
   readonly code: number;
   /** Kafka's name for it, such as `MESSAGE_TOO_LARGE`, or one of klamm's own, such as `CLOSED`. */
@@ -150,7 +152,7 @@ export class KafkaError extends Error {
   readonly retriable: boolean;
   /** `unknown`: the record can be in the log all the same. */
   readonly fate: 'not-written' | 'unknown';
-  /** Of `sendBatch`: each record's metadata or error. */
+  /** Of `sendBatch`: each record's metadata or error; the reason of your signal, whatever that is, for those that it gave up. */
   readonly results?: (RecordMetadata | KafkaError)[];
 }
 

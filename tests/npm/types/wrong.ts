@@ -65,6 +65,8 @@ export async function wrong(producer: Producer): Promise<void> {
   if (error.fate === 'lost') console.error(number, partition);
 }
 
+// @ts-expect-error only klamm makes them
+new KafkaError('text');
 // @ts-expect-error a name is wanted
 const record: ProducerRecord = {};
 // @ts-expect-error a stream is wanted
