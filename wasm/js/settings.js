@@ -57,11 +57,12 @@ function text(name, value) {
   return list.join().trim();
 }
 
-// The module would take the scheme of a URL for the name of a listener and drop it, and could only count the entry that is wrong.
+// The module would take the scheme of a URL for the name of a listener and drop it, and could only count the entry that is wrong. The one
+// listener whose name promises nothing is as good as none.
 function servers(name, list) {
   for (const entry of list.split(',')) {
     const server = entry.trim();
-    const port = /^(?:\[[^\]]+\]|[^\s:/@]+):(\d+)$/.exec(server)?.[1];
+    const port = /^(?:PLAINTEXT:\/\/)?(?:\[[^\]]+\]|[^\s:/@]+):(\d+)$/i.exec(server)?.[1];
     // A URL may hold a password.
     if (server && !(port > 0 && port < 65_536)) throw wrong(name, `\`${server.replace(/.*@/, '…@')}\` is not host:port`);
   }

@@ -243,8 +243,8 @@ impl<
             && TIMERS == BROKERS + CONNECTIONS + SINGLE_TIMERS
             && TOPIC_BYTES > TOPIC_FRAMING
             && SCRATCH_BYTES >= scratch_min(TOPIC_BYTES),
-        "static_storage!: block >= 128, blocks >= 5, batches >= 2, scratch_bytes >= 96 and >= topic_bytes + 19, \
-         the others >= 1"
+        "static_storage!: block >= 128, blocks >= 5 and batches >= 2 (1 and 1 without the feature split), \
+         scratch_bytes >= 96 and >= topic_bytes + 19, the others >= 1"
     );
 
     /// Fresh memory, usable in a `static` or `const`.

@@ -161,7 +161,7 @@ test('wrong options are refused by name', () => {
 });
 
 test('a server that is no host:port is refused by its own text', () => {
-  const right = ['a:1', ' b.example:65535 ', '10.0.0.1:9092', '[::1]:9092', 'b\u00fccher.example:9092'];
+  const right = ['a:1', ' b.example:65535 ', '10.0.0.1:9092', '[::1]:9092', 'b\u00fccher.example:9092', 'PLAINTEXT://a:1'];
   for (const wrong of [
     'http://localhost:9092', 'kafka://localhost:9092', 'https://localhost', 'SSL://localhost:9093', 'localhost:9092/path', 'localhost',
     'localhost:', ':9092', 'localhost:0', 'localhost:65536', 'localhost:9092x', '::1:9092', 'two words:9092', 'localhost:9092;b:1', '"localhost:9092"',
