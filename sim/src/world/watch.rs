@@ -278,16 +278,9 @@ impl Watch {
         }
         let named = |sequence| (topic, batch.partition, batch.producer_id, batch.producer_epoch, sequence);
         let name = named(batch.base_sequence);
-        if batch.base_sequence > HALF {
-            // Numbers wrap: those that lie so far behind will be given again.
-            let behind = self.frozen.range(named(0)..named(batch.base_sequence - HALF)).map(|(name, _)| *name);
-            for name in behind.collect::<Vec<_>>() {
-                self.frozen.remove(&name);
-            }
-        }
         let now = Frozen::of(batch);
-        let known = self.frozen.entry(name).or_default();
         // One that was seen before may arrive late, behind those that took its place.
+        let known = self.frozen.entry(name).or_default();
         if let Some(before) = known.iter_mut().find(|before| before.is_same(&now)) {
             before.refused &= now.refused;
             before.too_large |= now.too_large;
@@ -297,6 +290,13 @@ impl Watch {
             return Err(format!("a sequence number was given to other records: {before:?} became {batch:?}"));
         }
         known.push(now);
+        if batch.base_sequence > HALF {
+            // Numbers wrap: those that lie so far behind will be given again.
+            let behind = self.frozen.range(named(0)..named(batch.base_sequence - HALF)).map(|(name, _)| *name);
+            for name in behind.collect::<Vec<_>>() {
+                self.frozen.remove(&name);
+            }
+        }
         Ok(true)
     }
 
