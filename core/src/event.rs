@@ -23,7 +23,8 @@ impl ConnId {
     }
 }
 
-/// A topic that the producer knows, from [`Producer::topic`](crate::Producer::topic).
+/// A topic that the producer knows, from [`Producer::topic`](crate::Producer::topic). It means nothing to another producer, which
+/// can take it for one of its own: only an id that was given up is told from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TopicId {
