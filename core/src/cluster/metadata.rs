@@ -4,7 +4,7 @@ use crate::error::{ErrorCode, Problem};
 use crate::protocol::NO_UUID;
 use crate::protocol::decode::Sink;
 use crate::protocol::metadata::field;
-use crate::state::batch::InQueue;
+use crate::state::batch::{InQueue, InState};
 use crate::state::cluster::MetadataResponse;
 use crate::state::list::{List, NIL};
 use crate::state::partition::NONE;
@@ -89,6 +89,13 @@ impl State<'_> {
             self.cluster.reading.unwell = true;
             return self.set_topic_error(slot, error);
         }
+        if self.is_former_id_lent(slot) && self.topics.at(slot.into()).id != id {
+            // Two former ids are not kept: this answer has to wait.
+            self.cluster.reading.topic = NONE;
+            self.cluster.reading.unwell = true;
+            self.topics.at_mut(slot.into()).wanted = true;
+            return;
+        }
         self.set_topic_error(slot, ErrorCode::NONE);
         let topic = self.topics.at_mut(slot.into());
         topic.wanted = false;
@@ -142,6 +149,21 @@ impl State<'_> {
                 batch = List::<InQueue>::after(&self.batches, batch);
             }
         }
+    }
+
+    /// Whether a request that is being written names the topic by its former id.
+    fn is_former_id_lent(&self, topic: u16) -> bool {
+        (0..self.connections.len()).any(|slot| {
+            let mut index = self.connections.at(slot).outgoing.batch;
+            while index != NIL {
+                let batch = self.batches.at(index);
+                if batch.former_id && self.partitions.at(batch.partition).topic == topic {
+                    return true;
+                }
+                index = List::<InState>::after(&self.batches, index);
+            }
+            false
+        })
     }
 
     /// One partition is complete. Those with an error still carry leader and epoch.
