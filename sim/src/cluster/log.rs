@@ -161,6 +161,7 @@ impl Log {
                 ..Self::default()
             };
         }
+        self.sequences_from = leader.sequences_from;
         let next = leader.batches.partition_point(|batch| batch.last_offset() < self.end_offset);
         for batch in leader.batches.range(next..) {
             self.append(Arc::clone(batch), keeping);
@@ -226,10 +227,10 @@ impl Log {
         self.producers.clear();
     }
 
-    /// Forgets the producers for good: whatever ends before `offset` never was a producer's.
-    pub(crate) fn forget_sequences_before(&mut self, offset: i64) {
+    /// Forgets the producers for good: whatever is here never was a producer's. Followers learn from their leader up to where.
+    pub(crate) fn forget_sequences(&mut self) {
         self.producers.clear();
-        self.sequences_from = offset;
+        self.sequences_from = self.end_offset;
     }
 
     /// Builds the producers' state from what the log holds, as a broker does when it starts.

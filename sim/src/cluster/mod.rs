@@ -297,9 +297,7 @@ impl Cluster {
 
     /// The same for good, on all replicas, and after a restart, too: for tests that let sequence numbers jump.
     pub(crate) fn forget_sequences(&mut self, topic: &str, partition: u32) {
-        let replicas = self.partition(topic, partition).map_or(&[][..], |partition| &partition.replicas);
-        let end = replicas.iter().map(|replica| replica.log.end_offset()).max().unwrap_or(0);
-        self.each_replica(topic, partition, |replica| replica.log.forget_sequences_before(end));
+        self.each_replica(topic, partition, |replica| replica.log.forget_sequences());
     }
 
     fn topic(&self, name: &str) -> Option<&Topic> {

@@ -235,6 +235,20 @@ fn sequences_that_are_forgotten_for_good_stay_so_in_a_restart() {
     assert_eq!(client.outcome(&batch), (0, 1));
 }
 
+/// A broker that was away truncates to what it had, and learns from the leader what does not count.
+#[test]
+fn sequences_that_are_forgotten_for_good_stay_so_where_they_were_missed() {
+    let mut client = Client::new();
+    let batch = Sketch::by(1, 7, 0, 0);
+    client.cluster.kill(2);
+    assert_eq!(client.outcome(&batch), (0, 0));
+    client.cluster.forget_sequences("t", 0);
+    client.cluster.restart(0, 2);
+    client.cluster.move_leader("t", 0, 2);
+    assert_eq!(client.at(2).outcome(&batch), (0, 1));
+    assert_eq!(client.outcome(&batch), (0, 1));
+}
+
 #[test]
 fn idle_producers_are_forgotten() {
     let options = ClusterOptions { producer_id_expiration_ms: Some(1000), ..ClusterOptions::default() };
