@@ -125,11 +125,9 @@ impl State<'_> {
             return;
         }
         let until = self.now.after_ms(self.config.reconnect_backoff_ms);
-        let broker = self.brokers.at_mut(served.into());
-        broker.backoff.until = until;
-        if !broker.ready.is_empty() {
-            self.connect_broker(served); // it had its turn, and gets another one
-        }
+        self.brokers.at_mut(served.into()).backoff.until = until;
+        // With more to send it gets another turn. Without, it may be the only one that is left to be asked for metadata then.
+        self.set_broker_timer(served, until);
     }
 
     fn is_dispensable(&self, slot: u16, connection: &Connection) -> bool {
