@@ -233,9 +233,14 @@ impl Log {
         self.sequences_from = self.end_offset;
     }
 
-    /// Builds the producers' state from what the log holds, as a broker does when it starts.
+    /// Builds the producers' state from what the log holds, as a broker does when it starts. What retention deleted it knows from its
+    /// snapshots.
     pub(crate) fn rebuild_producers(&mut self, expiration_ms: Option<u64>) {
-        self.producers.clear();
+        let kept_from = self.batches.front().map_or(self.end_offset, |batch| batch.header.base_offset);
+        self.producers.retain(|_, state| {
+            state.batches.retain(|batch| batch.base_offset < kept_from);
+            !state.batches.is_empty()
+        });
         for at in 0..self.batches.len() {
             let batch = Arc::clone(&self.batches[at]);
             self.remember(&batch.header, batch.appended_ms, expiration_ms);

@@ -221,6 +221,29 @@ fn followers_know_the_producers() {
     assert_eq!(client.cluster.record_count("t"), 2);
 }
 
+/// Retention deletes records, and no producers: a broker has those of its snapshots when it starts.
+#[test]
+fn producers_of_deleted_records_are_known_after_a_restart() {
+    let mut client = Client::new();
+    let batches = [0, 2, 4].map(|sequence| Sketch::by(2, 7, 0, sequence));
+    for (index, batch) in batches.iter().enumerate() {
+        assert_eq!(client.outcome(batch), (0, 2 * index as i64));
+    }
+    client.cluster.delete_records("t", 0, 4);
+    for deleted_to in [4, 6] {
+        client.cluster.delete_records("t", 0, deleted_to);
+        client.cluster.kill(2);
+        client.cluster.restart(0, 2);
+        client.cluster.move_leader("t", 0, 2);
+        assert_eq!(client.at(2).outcome(&batches[0]), (0, 0));
+        assert_eq!(client.outcome(&batches[2]), (0, 4));
+        client.cluster.move_leader("t", 0, 1);
+    }
+    // What is cut off again is forgotten.
+    client.cluster.truncate("t", 0, 2);
+    assert_eq!(client.at(1).outcome(&batches[1]), (0, 2));
+}
+
 #[test]
 fn sequences_that_are_forgotten_for_good_stay_so_in_a_restart() {
     let mut client = Client::new();
