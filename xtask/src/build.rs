@@ -15,7 +15,7 @@ const WHOLE: (&str, &str) = ("CARGO_INCREMENTAL", "0");
 /// Builds the simulated cluster that the npm package's tests steer.
 pub(crate) fn cluster_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "-p", "klamm-wasm-tests"]).current_dir(crate::root());
+    cargo.args(["build", "--profile", "suites", "-p", "klamm-wasm-tests"]).current_dir(crate::root());
     executable(cargo, "klamm-cluster")
 }
 
@@ -43,21 +43,21 @@ pub(crate) fn load_program() -> Result<PathBuf> {
 /// Builds the program that puts klamm and real Kafka to the test.
 pub(crate) fn chaos_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "-p", "klamm-chaos"]).current_dir(crate::root());
+    cargo.args(["build", "--profile", "suites", "-p", "klamm-chaos"]).current_dir(crate::root());
     executable(cargo, "klamm-chaos")
 }
 
 /// Builds the program that runs the firmware in QEMU.
 pub(crate) fn firmware_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "-p", "klamm-firmware-tests"]).current_dir(crate::root());
+    cargo.args(["build", "--profile", "suites", "-p", "klamm-firmware-tests"]).current_dir(crate::root());
     executable(cargo, "klamm-firmware")
 }
 
 /// Builds the program that runs simulated worlds, of the whole core or of the one that a small board has.
 pub(crate) fn swarm_program(board: bool) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "-p", "klamm-simulation"]).current_dir(crate::root());
+    cargo.args(["build", "--profile", "suites", "-p", "klamm-simulation"]).current_dir(crate::root());
     if board {
         cargo.args(["--no-default-features", "--bins"]);
     }

@@ -97,7 +97,8 @@ fn run_step(step: &Step, suite: &Suite, deadline: Instant, options: &Options, lo
         }
     }
     let mut output = TestOutput::default();
-    let ended = execute(command(step)?, deadline, |line| {
+    let begin = Instant::now();
+    let ended = execute(command(step, options)?, deadline, |line| {
         let _ = writeln!(log, "{line}");
         if options.verbose {
             println!("{} | {line}", suite.name);
@@ -106,6 +107,7 @@ fn run_step(step: &Step, suite: &Suite, deadline: Instant, options: &Options, lo
             output.line(line);
         }
     })?;
+    let _ = writeln!(log, "({} took {:.1} s)", step.label, begin.elapsed().as_secs_f64());
     let mut outcome = output.outcome;
     match ended {
         Ended::TimedOut => outcome.add(Outcome::failure(
@@ -124,7 +126,7 @@ fn run_step(step: &Step, suite: &Suite, deadline: Instant, options: &Options, lo
     Ok(outcome)
 }
 
-fn command(step: &Step) -> Result<Command> {
+fn command(step: &Step, options: &Options) -> Result<Command> {
     let mut args = step.args.clone();
     let mut program = step.program.clone();
     let mut env = step.env.clone();
@@ -137,6 +139,10 @@ fn command(step: &Step) -> Result<Command> {
     let mut command = Command::new(program);
     command.args(args).envs(env).current_dir(&step.dir);
     command.env("CARGO_TERM_COLOR", "never");
+    if options.is_ci {
+        // Nothing is built a second time, so there is no use in what that would need.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     Ok(command)
 }
 

@@ -105,7 +105,7 @@ pub(crate) const SUITES: &[Suite] = &[
         limit: minutes(40),
         steps: || {
             vec![
-                Step::cargo_test("-p klamm-simulation --release -- --skip platforms"),
+                Step::cargo_test("-p klamm-simulation --profile suites -- --skip platforms"),
                 Step::xtask("sim --fresh --minutes 2"),
             ]
         },
@@ -129,7 +129,9 @@ pub(crate) const SUITES: &[Suite] = &[
         steps: || {
             let needs = [Need::Target("wasm32-unknown-unknown"), Need::Node];
             let same = |which| {
-                Step::cargo_test(&format!("-p klamm-simulation --release --test simulation -- --ignored {which}"))
+                Step::cargo_test(&format!(
+                    "-p klamm-simulation --profile suites --test simulation -- --ignored {which}"
+                ))
             };
             vec![
                 Step::cargo_test("-p klamm-worlds").needs(&needs),
@@ -279,13 +281,13 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "load",
         about: "many threads, a starved I/O thread, many producers, breaking connections, signals",
         limit: minutes(20),
-        steps: || vec![Step::cargo_test("-p klamm-load --release")],
+        steps: || vec![Step::cargo_test("-p klamm-load --profile suites")],
     },
     Suite {
         name: "cli",
         about: "the `klamm` command",
         limit: minutes(20),
-        steps: || vec![Step::cargo_test("-p klamm-cli --release")],
+        steps: || vec![Step::cargo_test("-p klamm-cli --profile suites")],
     },
     Suite {
         name: "kafka",
@@ -310,7 +312,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "chaos",
         about: "real Apache Kafka, its brokers killed and paused, behind a network that cuts, stalls and swallows",
         limit: minutes(15),
-        steps: || vec![Step::cargo_test("-p klamm-chaos --release").needs(&[Need::Kafka])],
+        steps: || vec![Step::cargo_test("-p klamm-chaos --profile suites").needs(&[Need::Kafka])],
     },
     Suite {
         name: "bench-gate",
@@ -334,7 +336,7 @@ pub(crate) const SUITES: &[Suite] = &[
 
 /// Tests against brokers: one after the other, as each takes the machine for itself.
 fn real_kafka(which: &str) -> Step {
-    Step::cargo_test(&format!("-p klamm-real-kafka --release {which} -- --test-threads=1")).needs(&[Need::Kafka])
+    Step::cargo_test(&format!("-p klamm-real-kafka --profile suites {which} -- --test-threads=1")).needs(&[Need::Kafka])
 }
 
 /// A step that builds the npm package.
