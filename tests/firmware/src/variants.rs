@@ -52,7 +52,11 @@ impl Variant {
         }
         let both = SCENARIOS.iter().filter(|scenario| BOTH.contains(&scenario.name));
         both.chain([&DROPPED])
-            .map(|scenario| Scenario { senders: self.senders(), real: scenario.name == REAL, ..*scenario })
+            .map(|scenario| Scenario {
+                senders: self.senders(),
+                real: scenario.real.filter(|_| scenario.name == REAL),
+                ..*scenario
+            })
             .collect()
     }
 }
