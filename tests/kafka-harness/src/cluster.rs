@@ -13,7 +13,7 @@ use crate::builder::Builder;
 use crate::dist::{Dist, Version};
 use crate::error::{Context, Error, Result};
 use crate::guard::{Guard, signal};
-use crate::node::Node;
+use crate::node::{Node, ZOOKEEPER_SESSION};
 use crate::records::{ReadRecord, parse_counts, parse_records};
 use crate::run::{run, run_lines, tool_command};
 use crate::wire::{self, Metadata, Partition};
@@ -136,7 +136,7 @@ impl Kafka {
         self.kill(broker)?;
         if self.dist.needs_zookeeper() {
             // An old broker gives up if its predecessor's session still holds its id, instead of waiting.
-            thread::sleep(Duration::from_secs(3));
+            thread::sleep(ZOOKEEPER_SESSION + Duration::from_secs(2));
         }
         let pid = self.with_broker(broker, |node| node.spawn(&self.dist))?;
         if let Some(guard) = &mut *lock(&self.guard) {

@@ -19,6 +19,9 @@ const CLUSTER_ID: &str = "a2xhbW0tdGVzdC1ydW4tMQ";
 /// Node id of the controller of a cluster with several brokers.
 pub(crate) const CONTROLLER_ID: i32 = 100;
 
+/// How long ZooKeeper keeps an old broker's id after its last sign of life.
+pub(crate) const ZOOKEEPER_SESSION: Duration = Duration::from_secs(4);
+
 /// Where everything listens.
 pub(crate) const LOOPBACK: &str = "127.0.0.1";
 
@@ -118,11 +121,13 @@ impl Node {
         self.dir.join(format!("node{}.log", self.id))
     }
 
-    /// The last lines that the process wrote, without stack traces, for error messages.
+    /// The first errors and the last lines that the process wrote, without stack traces, for error messages.
     pub(crate) fn log_tail(&self) -> String {
         let text = fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("\tat ")).collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        let (before, last) = lines.split_at(lines.len().saturating_sub(15));
+        let is_error = |line: &&&str| [" ERROR ", " FATAL "].iter().any(|level| line.contains(level));
+        before.iter().filter(is_error).take(5).chain(last).copied().collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn write_config(&self, shared: &Shared) -> Result<()> {
@@ -142,15 +147,18 @@ impl Node {
                 set("clientPort", shared.controller_port(self.id).to_string());
                 set("clientPortAddress", "127.0.0.1".into());
                 set("admin.enableServer", "false".into());
-                // Sessions may be as short as two ticks: a killed broker's must end before its id is free again.
+                // Sessions last 2 to 20 ticks, and end at one of them.
                 set("tickTime", "500".into());
+                // A disk with much else to do must not be what ends them: a broker whose session ends while it starts finds its own id taken,
+                // and hangs. What a crash of the computer would lose, nobody needs.
+                set("forceSync", "no".into());
                 return all;
             }
             Role::OldBroker => {
                 set("broker.id", self.id.to_string());
                 set("zookeeper.connect", format!("127.0.0.1:{}", shared.controller_port(CONTROLLER_ID)));
                 set("zookeeper.connection.timeout.ms", "30000".into());
-                set("zookeeper.session.timeout.ms", "1500".into());
+                set("zookeeper.session.timeout.ms", ZOOKEEPER_SESSION.as_millis().to_string());
             }
             Role::Combined | Role::Broker | Role::Controller => self.quorum(shared, &mut set),
         }
