@@ -163,6 +163,10 @@ impl Log {
         }
         self.sequences_from = leader.sequences_from;
         let next = leader.batches.partition_point(|batch| batch.last_offset() < self.end_offset);
+        if let Some(batch) = leader.batches.get(next).filter(|_| self.batches.is_empty()) {
+            // With nothing left, the end may be in the middle of a batch: begin with all of it, as Kafka's followers do.
+            self.end_offset = self.end_offset.min(batch.header.base_offset);
+        }
         for batch in leader.batches.range(next..) {
             self.append(Arc::clone(batch), keeping);
         }

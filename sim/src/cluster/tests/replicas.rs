@@ -221,6 +221,29 @@ fn followers_know_the_producers() {
     assert_eq!(client.cluster.record_count("t"), 2);
 }
 
+/// What is left of a log that took another way ends in the middle of one of the leader's batches.
+#[test]
+fn a_follower_with_nothing_left_begins_with_a_whole_batch() {
+    let mut client = fetching(10);
+    client.offer(1, 30_000, &Sketch::by(2, 7, 0, 0).encode());
+    assert_eq!(client.told(), (0, 0));
+    client.cluster.kill(1);
+    let next = client.at(2);
+    next.offer(1, 30_000, &Sketch::by(1, 8, 0, 0).encode()).offer(1, 30_000, &Sketch::by(2, 8, 0, 1).encode());
+    assert_eq!(next.cluster.log_of(2, "t", 0).len(), 3);
+    next.cluster.delete_records("t", 0, 2);
+    next.cluster.restart(100, 1);
+    next.go_to(200);
+    assert_eq!(next.isr(), [1, 2, 3]);
+    for broker in 1..=3 {
+        let offsets: Vec<i64> = next.cluster.log_of(broker, "t", 0).iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, [2], "broker {broker}");
+    }
+    next.cluster.move_leader("t", 0, 1);
+    next.at(1).offer(1, 30_000, &Sketch::by(1, 8, 0, 3).encode());
+    assert_eq!(next.told(), (0, 3));
+}
+
 /// Retention deletes records, and no producers: a broker has those of its snapshots when it starts.
 #[test]
 fn producers_of_deleted_records_are_known_after_a_restart() {
