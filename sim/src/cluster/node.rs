@@ -102,10 +102,14 @@ impl Cluster {
         }
     }
 
-    /// Changes how long appends take on one broker, in milliseconds.
+    /// Changes how long appends take on one broker, in milliseconds. What waits for the disk keeps its time, and what comes does not wait
+    /// behind it: a producer that sends again what has no answer yet can queue up more than its disk will write for minutes.
     pub fn set_disk(&mut self, broker: i32, disk_ms: RangeInclusive<u64>) {
-        if let Some(broker) = self.brokers.get_mut(&broker) {
-            broker.disk_ms = Some(disk_ms);
+        if let Some(state) = self.brokers.get_mut(&broker) {
+            state.disk_ms = Some(disk_ms);
+        }
+        for place in self.hosted(broker) {
+            self.with_replica(place, broker, |replica| replica.stored_ms = 0);
         }
     }
 

@@ -24,6 +24,18 @@ fn a_slow_disk_takes_one_batch_after_the_other() {
 }
 
 #[test]
+fn a_disk_that_is_mended_has_no_queue() {
+    let mut client = Client::with(ClusterOptions { disk_ms: 50..=50, ..ClusterOptions::default() });
+    for _ in 0..100 {
+        client.offer(1, 30_000, &one());
+    }
+    client.cluster.set_disk(1, 0..=0);
+    let mut another = client.to(1);
+    another.offer(1, 30_000, &one());
+    assert_eq!(another.told(), (0, 100));
+}
+
+#[test]
 fn who_sends_too_much_is_throttled() {
     let throttle = |out: &[u8]| i32::from_be_bytes(out[out.len() - 5..out.len() - 1].try_into().unwrap());
     let batch = Sketch::of(200).encode();
