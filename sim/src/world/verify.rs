@@ -167,13 +167,28 @@ fn once_and_in_order(topic: &str, partition: u32, entries: &[&Entry], log: &[Sto
         Some(outcome) => outcome.may_be_written() && outcome.partition() == partition as i32,
         None => true, // its partition is not told yet
     });
-    for record in log {
+    for (at, record) in log.iter().enumerate() {
         let content = Content::from(record);
-        if !rest.any(|entry| entry.content == content) {
+        let before = rest.clone();
+        if rest.any(|entry| entry.content == content) {
+            continue;
+        }
+        rest = before;
+        if !was_late(partition, record, entries, &log[..at]) {
             return Err(format!("{topic}-{partition}: a duplicate or out of order: {record:?}"));
         }
     }
     Ok(())
+}
+
+/// Whether a record was given up, and came to the log behind those of a later producer id. A new epoch fences what is still on its way,
+/// but after the last of an id's epochs the producer has to take another id, and knows of no way to fence the former.
+fn was_late(partition: u32, record: &StoredRecord, entries: &[&Entry], before: &[StoredRecord]) -> bool {
+    let content = Content::from(record);
+    let given_up = |outcome: &Outcome| outcome.partition() == partition as i32 && outcome.fate() == Some(Fate::Unknown);
+    entries.iter().any(|entry| entry.content == content && entry.outcome.as_ref().is_some_and(given_up))
+        && before.iter().any(|other| other.producer_id > record.producer_id)
+        && before.iter().all(|other| Content::from(other) != content)
 }
 
 #[cfg(test)]
