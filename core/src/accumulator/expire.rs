@@ -45,6 +45,10 @@ impl State<'_> {
     /// connection lets go of it (KAFKA-19012), and its sequence stays in doubt.
     pub(crate) fn give_up(&mut self, batch: u32, error: DeliveryError) {
         let slot = self.batches.at(batch).partition;
+        if self.batches.at(batch).last_error == ErrorCode::NOT_LEADER_OR_FOLLOWER {
+            // As after many attempts (see `answered`), for which there may not have been the time.
+            self.partitions.at_mut(slot).leader_epoch = -1;
+        }
         if self.batches.at(batch).state == BatchState::InFlight {
             self.leave_age_list(batch);
             self.batches.at_mut(batch).expired = true;

@@ -62,3 +62,21 @@ fn a_hint_of_a_former_topics_leader_misleads_for_some_seconds_only() {
     assert!(world.run_until_settled(10_000));
     assert!(world.outcome(record).unwrap().is_delivered(), "{:?}", world.outcome(record));
 }
+
+/// The same with so little time that no batch is refused often: a batch that was refused to its end is as good as many refusals.
+#[test]
+fn such_a_hint_misleads_batches_of_little_time_only_once() {
+    let options = quick().configure(|config| {
+        config.request_timeout_ms = 200;
+        config.delivery_timeout_ms = 300;
+    });
+    let (mut world, topic) = warm(options, 1);
+    world.cluster_mut().move_leader("t", 0, 1);
+    let hint = Do::LeaderHint { leader_id: 2, leader_epoch: 50, endpoint: None };
+    world.cluster_mut().faults().push(Fault::on(Api::Produce).then(Do::Error(6)).then(hint));
+    for (value, passes) in [("refused", false), ("asks anew", true), ("passes", true)] {
+        let record = world.send_value(topic, value).unwrap();
+        assert!(world.run_until_settled(1000));
+        assert_eq!(world.outcome(record).unwrap().is_delivered(), passes, "{:?}", world.outcome(record));
+    }
+}
