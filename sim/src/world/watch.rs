@@ -113,6 +113,7 @@ struct Carried {
     identity: (i64, i16),
     base_sequence: i32,
     crc: u32,
+    records: i32,
     stored: bool,
     code: i16,
 }
@@ -223,6 +224,7 @@ impl Watch {
                 identity: (batch.producer_id, batch.producer_epoch),
                 base_sequence: batch.base_sequence,
                 crc: batch.crc,
+                records: batch.records,
                 stored: is_stored(batch.error_code),
                 code: batch.error_code,
             });
@@ -377,9 +379,10 @@ impl Watch {
         self.moves += carried.iter().filter(moved).count() as u64;
         for batch in carried.iter().filter(|batch| !batch.stored) {
             if let Some(part) = self.parts.get_mut(&batch.part).filter(|part| part.identity == batch.identity) {
-                let Carried { base_sequence, crc, code, .. } = *batch;
+                let Carried { base_sequence, crc, records, code, .. } = *batch;
                 part.refused.retain(|known| !known.is(base_sequence, crc));
-                if is_final(code) {
+                // One record that is too large cannot be split.
+                if is_final(code) || code == crate::error::MESSAGE_TOO_LARGE && records == 1 {
                     part.open.retain(|own| *own != (base_sequence, crc));
                 } else if code != crate::error::MESSAGE_TOO_LARGE {
                     part.refused.push(Refused { base_sequence, crc, at_us: now_us, news, code });
@@ -608,6 +611,11 @@ mod tests {
         watch.read(0, &request(4, (4..8).map(|n| SeenBatch { error_code: 87, ..batch(n, 0) }).collect())).unwrap();
         watch.answered(0, ConnectionId(1), 4, 0);
         assert!((4..8).all(|n| watch.parts[&(0, n)].open.is_empty()));
+        // Nor is a record that is too large; several go on in parts.
+        let parts = [(8, 1), (9, 2)].map(|(n, records)| SeenBatch { error_code: 10, records, ..batch(n, 0) });
+        watch.read(0, &request(6, parts.to_vec())).unwrap();
+        watch.answered(0, ConnectionId(1), 6, 0);
+        assert_eq!([8, 9].map(|n| watch.parts[&(0, n)].open.len()), [0, 1]);
         // A connection that ended answers nothing any more.
         watch.read(0, &request(3, vec![batch(0, 4)])).unwrap();
         watch.ended(ConnectionId(1));
