@@ -395,3 +395,30 @@ fn a_broker_that_closes_on_every_request_is_not_hammered() {
         assert_eq!(world.failed(), 0);
     }
 }
+
+/// The last broker that is known had to make room, and is left alone for a while; then it is asked, though nothing waits for itself.
+/// `metadata.recovery.strategy=none`: the bootstrap servers are no way out.
+#[test]
+fn a_broker_that_made_room_is_asked_when_it_is_the_last() {
+    let options = brokers(2).limit(|limits| limits.connections = 1).configure(|config| {
+        config.metadata_recovery_strategy = MetadataRecoveryStrategy::None;
+        config.metadata_max_age_ms = 300;
+        config.reconnect_backoff_ms = 5000;
+    });
+    let (mut world, topic) = world_with(options, 2);
+    assert!(world.run_until(|world| world.producer().partition_count(topic).is_some(), 1000));
+    let asked = world.cluster().requests().last().unwrap().broker;
+    let other = (0..2).find(|partition| world.cluster().leader("t", *partition).unwrap().0 != asked).unwrap();
+    let (leader, _) = world.cluster().leader("t", other).unwrap();
+    world.send_to(topic, other as i32, "makes room").unwrap();
+    assert!(world.run_until_settled(1000));
+    // Its leader knows of nobody who leads anything, itself included.
+    let fault = Fault::on(Api::Metadata).broker(leader).then(Do::Leaderless).then(Do::OmitBroker(leader));
+    world.cluster_mut().faults().push(fault);
+    world.run_for(1000);
+    assert_eq!((world.cluster_mut().faults().remaining(), world.connections_open()), (0, 0));
+    world.send_to(topic, other as i32, "waits").unwrap();
+    assert!(world.run_until_settled(10_000));
+    world.assert_delivered();
+    world.verify();
+}
