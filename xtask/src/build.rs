@@ -12,10 +12,10 @@ use crate::needs::toolchain;
 /// What is measured is compiled whole: in pieces it inlines less and measures differently, whatever the caller's settings.
 const WHOLE: (&str, &str) = ("CARGO_INCREMENTAL", "0");
 
-/// Builds the simulated cluster that the npm package's tests steer.
+/// Builds the simulated cluster that the npm package's tests steer, and measure the package against.
 pub(crate) fn cluster_program() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--profile", "suites", "-p", "klamm-wasm-tests"]).current_dir(crate::root());
+    cargo.args(["build", "--release", "-p", "klamm-wasm-tests"]).current_dir(crate::root());
     executable(cargo, "klamm-cluster")
 }
 

@@ -149,8 +149,8 @@ impl Node {
                 set("admin.enableServer", "false".into());
                 // Sessions last 2 to 20 ticks, and end at one of them.
                 set("tickTime", "500".into());
-                // A disk with much else to do must not be what ends them: a broker whose session ends while it starts finds its own id taken,
-                // and hangs. What a crash of the computer would lose, nobody needs.
+                // A disk with much else to do must not be what ends them: a broker whose session ends while it starts may not come up.
+                // What a crash of the computer would lose, nobody needs.
                 set("forceSync", "no".into());
                 return all;
             }
